@@ -1,0 +1,45 @@
+"""What the book's builder gets wrong, put right: a local Sphinx extension."""
+
+from __future__ import annotations
+
+from sphinx.application import Sphinx
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
+
+
+def keep_scripts(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """No script twice, no live-code loader (it names another host), widget code only beside a widget."""
+    widgets = VIEW in (context.get("body") or "")
+    seen, kept = set(), []
+    for script in context.get("script_files", []):
+        attributes = getattr(script, "attributes", None) or {}
+        name, body = str(getattr(script, "filename", None) or script), attributes.get("body") or ""
+        thebe = "THEBE_JS_URL" in body or "sphinx-thebe" in name
+        for_widgets = ("vendor/" in name and "mathjax" not in name) or attributes.get("type") == STATE
+        if thebe or (name, body) in seen or (for_widgets and not widgets):
+            continue
+        seen.add((name, body))
+        kept.append(script)
+    context["script_files"] = kept
+
+
+def fill_corners(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """The empty corner of a printed table is no header: a screen reader would announce it as one."""
+    if "body" in context:
+        context["body"] = context["body"].replace("<th></th>", "<td></td>")
+
+
+def show_handlers(app: Sphinx) -> None:
+    """An extension that registers nodes for the one-page builder hides all nodes registered for html."""
+    handlers = app.registry.translation_handlers
+    if "singlehtml" in handlers:
+        for node, pair in handlers.get("html", {}).items():
+            handlers["singlehtml"].setdefault(node, pair)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("builder-inited", show_handlers)
+    app.connect("html-page-context", keep_scripts, priority=900)
+    app.connect("html-page-context", fill_corners, priority=901)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,168 @@
+"""What is kept of executed notebooks: values, figures, provenance, and the pages' sources."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from sources import versions
+
+VALUE = "application/vnd.mmel.value+json"
+PASSES = "forward_passes"
+PICTURES = {"image/svg+xml": "svg", "image/png": "png"}
+
+
+class Stop(Exception):
+    """Why the build ends here; printed without a traceback."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One notebook and what it is run with."""
+
+    source: Path
+    target: Path
+    parameters: dict[str, object]
+    mark: str  # the fingerprint
+
+    @property
+    def name(self) -> str:
+        return self.source.stem
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all, and leave it alone when it already has this content."""
+    content = content.encode() if isinstance(content, str) else content
+    if path.exists() and path.read_bytes() == content:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        file.write(content)
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+
+
+def dump(value: object) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def outputs(notebook: NotebookNode) -> list[tuple[NotebookNode, dict]]:
+    """(cell, data) of every output that is shown."""
+    return [
+        (cell, output.data)
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if "data" in output
+    ]
+
+
+def values(name: str, notebook: NotebookNode) -> dict[str, object]:
+    """What a notebook noted, by name."""
+    found = {}
+    for _, data in outputs(notebook):
+        if VALUE in data:
+            entry = data[VALUE]
+            if entry["name"] in found:
+                raise Stop(f"notebooks/{name}.ipynb notes {entry['name']!r} twice: give each value its own name.")
+            found[entry["name"]] = entry["value"]
+    return found
+
+
+def keep_figures(notebook: NotebookNode, folder: Path) -> None:
+    """Every picture as a file, named after its figure (or its cell), in each format that was made."""
+    kept = set()
+    for number, (cell, data) in enumerate(outputs(notebook)):
+        stem = cell.metadata.get("mystnb", {}).get("figure", {}).get("name") or f"{cell.id}"
+        for kind, suffix in PICTURES.items():
+            if kind in data:
+                path = folder / f"{stem}.{suffix}"
+                path = path if path not in kept else folder / f"{stem}-{number}.{suffix}"
+                write(path, data[kind] if suffix == "svg" else base64.b64decode(data[kind]))
+                kept.add(path)
+    if folder.exists():
+        for path in set(folder.iterdir()) - kept:
+            path.unlink()
+
+
+def stage(task: Task, folder: Path) -> None:
+    """The page's source: words and settings of cells as they are now, outputs as executed."""
+    source, executed = nbformat.read(task.source, 4), nbformat.read(task.target, 4)
+    done = {cell.id: cell for cell in executed.cells}
+    cells = []
+    for cell in source.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = done[cell.id].outputs, done[cell.id].execution_count
+        cells.append(cell)
+        if "parameters" in cell.metadata.get("tags", []):
+            cells += [c for c in executed.cells if "injected-parameters" in c.metadata.get("tags", [])]
+    source.cells = cells
+    if "widgets" in executed.metadata:
+        source.metadata["widgets"] = executed.metadata["widgets"]
+    for _, data in outputs(source):
+        if "image/png" in data:  # one format a picture; the maps in an SVG are coarser
+            data.pop("image/svg+xml", None)
+        data.pop(VALUE, None)
+    for cell in cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+    write(folder / task.source.name, nbformat.writes(source) + "\n")
+
+
+def provenance(root: Path, profile: str, threads: int, tasks: list[Task]) -> dict[str, object]:
+    """Commit, machine, versions, seconds: all that may differ between two runs with the same results."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    runs = {task.name: dict(nbformat.read(task.target, 4).metadata["mmel"]) for task in tasks}
+    return {
+        "profile": profile,
+        "commit": git("rev-parse", "HEAD"),
+        "changed_files": len(git("status", "--porcelain").splitlines()),
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+        "threads": threads,
+        "versions": versions(root),
+        "notebooks": runs,
+        "seconds": round(sum(run["seconds"] for run in runs.values()), 1),
+    }
+
+
+def collect(root: Path, profile: str, threads: int, tasks: list[Task]) -> dict[str, dict[str, object]]:
+    """Write results, figures and provenance of all notebooks, and stage their pages."""
+    run, results = root / "runs" / profile, {}
+    for task in tasks:
+        notebook = nbformat.read(task.target, 4)
+        results[task.name] = values(task.name, notebook)
+        keep_figures(notebook, run / "figures" / task.name)
+        stage(task, root / "executed")
+    write(run / "results.json", dump(results))
+    write(run / "provenance.json", dump(provenance(root, profile, threads, tasks)))
+    for folder in (run / "notebooks", root / "executed"):
+        for stale in set(folder.glob("*.ipynb")) - {folder / task.source.name for task in tasks}:
+            stale.unlink()
+    return results
+
+
+def check_budgets(results: dict[str, dict[str, object]]) -> None:
+    """Print forward passes against budgets; stop where a notebook used more than it may."""
+    over = []
+    for name, found in results.items():
+        passes = found.get(PASSES)
+        if passes:
+            print(f"{name:24} {passes['used']:8,} of {passes['budget']:8,} forward passes")
+            over += [name] * (passes["used"] > passes["budget"])
+    total = [found[PASSES] for found in results.values() if PASSES in found]
+    if total:
+        print(f"{'all':24} {sum(p['used'] for p in total):8,} of {sum(p['budget'] for p in total):8,}")
+    if over:
+        raise Stop(f"over the budget of forward passes: {', '.join(over)}. Use fewer samples, or state why more.")

@@ -1,0 +1,169 @@
+"""Run the notebooks of a profile, each only when it, its parameters or a source it depends on has changed.
+
+    run_notebooks.py --profile quick|bundled|full [--device auto|cpu|cuda] [--jobs 2] [--threads 1]
+
+Leaves in runs/<profile>: notebooks/ as executed, figures/<notebook>/ as SVG and PNG, results.json (what the
+notebooks noted: the same bytes for the same sources, settings, threads and versions) and provenance.json
+(when, where, how long). Then stages the executed notebooks in executed/, where the book takes them from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import nbformat
+import papermill
+import yaml
+from collect import Stop, Task, check_budgets, collect, write
+from nbformat import NotebookNode
+from papermill.exceptions import PapermillExecutionError
+from sources import fingerprint
+
+ROOT = Path(__file__).parents[1]
+
+
+def profile_parameters(path: Path, names: list[str], device: str) -> dict[str, dict[str, object]]:
+    """Parameters of each notebook by its name: the profile's defaults, then its own."""
+    if not path.exists():
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
+        raise Stop(f"no profile {path.stem!r}: choose one of {known}.")
+    profile = yaml.safe_load(path.read_text()) or {}
+    defaults = {**profile.pop("defaults", {}), "device": device}
+    if unknown := sorted(set(profile) - set(names)):
+        raise Stop(f"{path.name} has parameters for {', '.join(unknown)}, and there is no such notebook.")
+    return {name: {**defaults, **(profile.get(name) or {})} for name in names}
+
+
+def check_parameters(name: str, notebook: NotebookNode, parameters: dict[str, object]) -> None:
+    """Papermill injects any name; one that the notebook does not read would change nothing, silently."""
+    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    if not cells:
+        raise Stop(f"notebooks/{name}.ipynb has no cell tagged `parameters`.")
+    lines = cells[0].source.splitlines()
+    known = {line.split("=")[0].split(":")[0].strip() for line in lines if "=" in line and not line.startswith("#")}
+    if unknown := sorted(set(parameters) - known):
+        raise Stop(f"notebooks/{name}.ipynb has no parameter {', '.join(unknown)} in its `parameters` cell.")
+
+
+def plan(root: Path, profile: str, device: str, threads: int) -> list[Task]:
+    """One task a notebook, in the order of their names."""
+    sources = sorted((root / "notebooks").glob("*.ipynb"))
+    chosen = profile_parameters(root / "profiles" / f"{profile}.yaml", [path.stem for path in sources], device)
+    tasks = []
+    for source in sources:
+        notebook = nbformat.read(source, 4)
+        parameters = chosen[source.stem]
+        check_parameters(source.stem, notebook, parameters)
+        code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+        mark = fingerprint(code, {"parameters": parameters, "threads": threads}, root)
+        target = root / "runs" / profile / "notebooks" / source.name
+        tasks.append(Task(source, target, parameters, mark))
+    return tasks
+
+
+def is_done(task: Task) -> bool:
+    """Whether the executed copy stands and was made from exactly this."""
+    if not task.target.exists():
+        return False
+    return nbformat.read(task.target, 4).metadata.get("mmel", {}).get("fingerprint") == task.mark
+
+
+def execute(task: Task) -> float:
+    """Run one notebook and keep its executed copy; returns the seconds it took."""
+    task.target.parent.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / task.target.name
+        try:
+            papermill.execute_notebook(
+                str(task.source), str(draft), task.parameters, kernel_name="python3", progress_bar=False,
+                log_output=False, cwd=str(task.source.parent),
+            )  # fmt: skip
+        except PapermillExecutionError as error:
+            raise Stop(failure(task, error)) from None
+        done = nbformat.read(draft, 4)
+    seconds = round(time.monotonic() - start, 1)
+    done.metadata["mmel"] = {
+        "fingerprint": task.mark,
+        "seconds": seconds,
+        "finished": time.strftime("%FT%TZ", time.gmtime()),
+    }
+    write(task.target, nbformat.writes(done) + "\n")
+    return seconds
+
+
+def failure(task: Task, error: PapermillExecutionError) -> str:
+    """The notebook, the cell and the error."""
+    cells = nbformat.read(task.source, 4).cells
+    number = next((i for i, cell in enumerate(cells) if cell.source == error.source), error.cell_index)
+    return (
+        f"notebooks/{task.source.name} failed in cell {number} (execution {error.exec_count}):\n\n"
+        + "".join(f"    {line}\n" for line in error.source.splitlines())
+        + f"\n{error.ename}: {error.evalue}"
+    )
+
+
+def settle(root: Path, threads: int, folder: str) -> None:
+    """What every kernel starts from: fixed threads, both picture formats, nobody's own start-up files."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    os.environ |= {
+        "IPYTHONDIR": folder, "JUPYTER_PREFER_ENV_PATH": "1", "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "0",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")])),
+        "PYTHONWARNINGS": "ignore::RuntimeWarning:zmq",
+    }  # fmt: skip
+    configuration = Path(folder) / "profile_default" / "ipython_kernel_config.py"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text(
+        "c.IPKernelApp.log_level = 40\n"
+        'c.InlineBackend.figure_formats = {"svg", "png"}\n'
+        'c.InlineBackend.rc = {"svg.hashsalt": "mmel", "figure.dpi": 110}\n'
+    )
+
+
+def run(root: Path, profile: str, device: str, jobs: int, threads: int) -> None:
+    """Execute what has changed, then collect."""
+    tasks = plan(root, profile, device, threads)
+    waiting = [task for task in tasks if not is_done(task)]
+    for task in tasks:
+        if task not in waiting:
+            print(f"{task.name:24} unchanged")
+    with ProcessPoolExecutor(max(1, min(jobs, len(waiting))), mp_context=get_context("spawn")) as pool:
+        running = {pool.submit(execute, task): task for task in waiting}
+        for future in as_completed(running):
+            try:
+                print(f"{running[future].name:24} {future.result():8.1f} s", flush=True)
+            except Exception:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    check_budgets(collect(root, profile, threads, tasks))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", default="bundled")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    root = chosen.root.resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        settle(root, chosen.threads, folder)
+        try:
+            run(root, chosen.profile, chosen.device, chosen.jobs, chosen.threads)
+        except Stop as stop:
+            print(f"\n{stop}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
