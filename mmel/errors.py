@@ -1,0 +1,76 @@
+"""Every error that a user can cause. A message says what was expected, what came, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MmelError(Exception):
+    """Base of all errors that `mmel` raises on purpose; the command line prints it and exits 2."""
+
+
+class UnknownName(MmelError):
+    """A method, setting, model, tag, protocol or split that does not exist."""
+
+    def __init__(self, kind: str, name: object, known: Iterable[str], hint: str = ""):
+        known = sorted(map(str, known))
+        near = get_close_matches(str(name), known, n=3, cutoff=0.5)
+        choice = f"did you mean {' or '.join(near)}?" if near else f"choose one of: {', '.join(known)}."
+        super().__init__(f"unknown {kind} {name!r}: {choice}" + (f" {hint}" if hint else ""))
+
+
+class BadSetting(MmelError):
+    """A setting of a known name with a value out of range or of a wrong type."""
+
+
+class UnsupportedModality(MmelError):
+    """A method asked for a map of a modality that it does not define."""
+
+
+class UnsupportedModel(MmelError):
+    """A tower without the structure that a method needs."""
+
+
+class WeightsError(MmelError):
+    """Weights that are missing, corrupt, of another architecture, or that would run code when read."""
+
+
+class HubUnreachable(WeightsError):
+    """Pretrained weights that had to be downloaded and could not be."""
+
+
+class ImageError(MmelError):
+    """An image that cannot be read or explained."""
+
+
+class TextError(MmelError):
+    """A text that cannot be read or explained."""
+
+
+class ShapeMismatch(MmelError):
+    """Arrays whose shapes do not fit together."""
+
+
+class NotANumber(MmelError):
+    """NaN or infinity where finite numbers were expected."""
+
+
+class SceneError(MmelError):
+    """A scene, caption or split of the bundled world that cannot be made."""
+
+
+class MmelWarning(UserWarning):
+    """Something that works, but probably not as its user expects."""
+
+
+class UnseenWord(MmelWarning):
+    """A prompt with a word that the bundled model has never seen."""
+
+
+class TextCut(MmelWarning):
+    """A text longer than the model's context, and what was cut."""
+
+
+class OutOfWorld(MmelWarning):
+    """A photograph given to the bundled model, which has only ever seen emoji scenes."""
