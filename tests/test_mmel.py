@@ -1,0 +1,266 @@
+"""MMEL: every equation equals its twin, and what the paper's words imply is true of the code."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+from reference import enhance_slow, semantic_attention_slow, softplus_slow, transform_slow
+from toy import pair_batch, toy_clip
+
+from mmel.errors import BadSetting, ShapeMismatch, UnsupportedModality
+from mmel.maps import enhance_contrast
+from mmel.methods import explain
+from mmel.methods import mmel as module
+from mmel.methods.mmel import (
+    FeatureTransform,
+    enhance,
+    layer_weight,
+    scale_tokens,
+    semantic_attention,
+    semantic_level,
+    spatial_tokens,
+    weight_attention,
+)
+from mmel.methods.mmel_settings import CHOICES, LITERAL, WORKING, MmelSettings, temper
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return toy_clip()
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return pair_batch()
+
+
+@pytest.fixture(scope="module")
+def base(clip, pairs):
+    """Grad-ECLIP over the same blocks with the same choices: what Eq. 9 multiplies."""
+    return explain(clip, *pairs, layers=None, projected_keys=False)
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def test_spatial_tokens_are_the_patches_in_order():
+    q = drawn(2, 7, 4)
+    tokens = spatial_tokens(q, (2, 3))
+    assert tokens.shape == (2, 2, 3, 1, 4)
+    torch.testing.assert_close(tokens[1, 1, 2, 0], q[1, 6])
+    with pytest.raises(ShapeMismatch, match="class token"):
+        spatial_tokens(q, (2, 4))
+
+
+def test_scales_are_factors():
+    torch.testing.assert_close(scale_tokens(drawn(3), 0.75), 0.75 * drawn(3))
+
+
+def test_the_transform_equals_its_twin():
+    transform = FeatureTransform(4, seed=3).double()
+    first = (transform.linear_1.weight.tolist(), transform.linear_1.bias.tolist())
+    second = (transform.linear_2.weight.tolist(), transform.linear_2.bias.tolist())
+    assert np.shape(first[0]) == (8, 4) and np.shape(second[0]) == (4, 8)
+    for x in drawn(5, 4):
+        np.testing.assert_allclose(transform(x), transform_slow(x.tolist(), first, second, 1e-5), rtol=1e-10)
+
+
+def test_the_transform_comes_from_its_seed_alone():
+    before = torch.get_rng_state()
+    one, same, other = (FeatureTransform(8, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(one.linear_1.weight, same.linear_1.weight)
+    assert not torch.equal(one.linear_1.weight, other.linear_1.weight)
+    assert one.linear_1.weight.abs().max() <= 8**-0.5 and one.linear_2.weight.abs().max() <= 16**-0.5
+    assert not any(parameter.requires_grad for parameter in one.parameters())
+
+
+@pytest.mark.parametrize("s", [0.5, 0.75, 3.0])
+def test_without_biases_a_scale_changes_nothing(s):
+    x = drawn(6, 16)
+    bare, biased = (FeatureTransform(16, bias=bias, eps=0).double() for bias in (False, True))
+    torch.testing.assert_close(bare(scale_tokens(x, s)), bare(x), rtol=1e-12, atol=1e-12)
+    assert not torch.allclose(biased(scale_tokens(x, s)), biased(x), atol=1e-3)
+
+
+def test_semantic_attention_equals_its_twin():
+    x = drawn(5, 4)
+    ours = semantic_attention(x)
+    np.testing.assert_allclose(ours, semantic_attention_slow(x.tolist()), rtol=1e-12)
+    assert float(ours.abs().max()) == pytest.approx(1 / math.sqrt(4))
+
+
+@pytest.mark.parametrize("theta", [-2.0, 0.0, 1.0])
+def test_layer_weight_equals_its_twin(theta):
+    assert float(layer_weight(theta)) == pytest.approx(softplus_slow(theta), rel=1e-6)
+    attention = drawn(3, 3)
+    torch.testing.assert_close(weight_attention(attention, 0.5), attention / 2)
+
+
+def test_enhance_equals_its_twin():
+    base, levels = drawn(1, 5).abs(), drawn(3, 1, 5)
+    ours = enhance(base, levels, 2.0)
+    np.testing.assert_allclose(ours[0], enhance_slow(base[0].tolist(), levels[:, 0].tolist(), 2.0), rtol=1e-12)
+
+
+def test_levels_by_hand():
+    attention = torch.tensor([[[1.0, 2.0, 9.0], [4.0, 6.0, 9.0], [9.0, 9.0, 9.0]]])
+    counted = torch.tensor([[True, True, False]])
+    assert semantic_level(attention, counted, "mean").tolist() == [[1.5, 5.0, 0.0]]
+    assert semantic_level(attention, counted, "sum").tolist() == [[3.0, 10.0, 0.0]]
+    base = torch.tensor([[10.0, 30.0, 99.0]])  # min-max of what counts: 0, 1
+    assert semantic_level(attention, counted, "relevance", base).tolist() == [[2.0, 6.0, 0.0]]
+
+
+def test_temperatures_by_hand():
+    attention = torch.tensor([[[0.5, 0.25]]])
+    assert torch.equal(temper(attention, 0.1, "none", 4), attention)
+    torch.testing.assert_close(temper(attention, 0.5, "attention", 4), 2 * attention)
+    odds = math.exp((1.0 - 0.5) / 0.1)  # cosines are twice the attention where the width is 4
+    torch.testing.assert_close(temper(attention, 0.1, "softmax", 4)[0, 0, 0], torch.tensor(odds / (1 + odds)))
+
+
+def test_literal_eq_9_written_out(clip, pairs, base):
+    """The whole of Eq. 1 to 9 in float64 for one pair, by the pieces above, against `explain`."""
+    from mmel.trace import record
+
+    trace = record(clip, pairs[0][:1], pairs[1][:1])
+    levels = torch.zeros(3, 1, 16, dtype=torch.float64)
+    transform = FeatureTransform(128).double()
+    for layer in trace.image_layers:
+        tokens = layer.q[:, 1:].detach().double()
+        for index, s in enumerate((1.0, 0.75, 0.5)):
+            attention = semantic_attention(transform(tokens * s))
+            levels[index] += softplus_slow(1.0) * attention.mean(-1) / 12
+    expected = enhance(base.image[:1].flatten(1).double(), levels).view(1, 4, 4)
+    made = explain(clip, pairs[0][:1], pairs[1][:1], "mmel", **LITERAL).image
+    torch.testing.assert_close(made.double(), expected, rtol=1e-5, atol=1e-5 * float(expected.max()))
+
+
+READINGS = [
+    LITERAL,
+    WORKING,
+    replace(LITERAL, reduction="sum"),
+    replace(LITERAL, gate="sum"),
+    replace(LITERAL, gate="each"),
+    replace(LITERAL, head_wise=True),
+    replace(LITERAL, temperature_place="attention"),
+    replace(LITERAL, temperature_place="softmax", reduction="relevance"),
+    replace(LITERAL, alpha=7.0, theta=3.0),
+    replace(LITERAL, bias=False),
+]
+
+
+@pytest.mark.parametrize("settings", READINGS, ids=range(len(READINGS)))
+def test_the_gate_is_bounded(clip, pairs, base, settings):
+    """E <= E_MMEL <= (1 + alpha) E, whatever is read into Eq. 9."""
+    if settings.similarity != "class" or settings.projected_keys or settings.layers is not None:
+        changed = {name: settings[name] for name in ("projected_keys", "layers")}
+        low = explain(clip, *pairs, modality="image", **changed).image
+    else:
+        low = base.image
+    made = explain(clip, *pairs, "mmel", modality="image", **settings).image
+    slack = 1e-5 * low.amax((1, 2), keepdim=True)
+    assert (made >= low - slack).all() and (made <= (1 + settings.alpha) * low + slack).all()
+    assert (made > low + slack).any()
+
+
+def test_literally_it_hardly_reorders_grad_eclip(clip, pairs, base):
+    made = explain(clip, *pairs, "mmel", **LITERAL).image
+    for ours, theirs in zip(made.flatten(1), base.image.flatten(1), strict=True):
+        ratios = (ours / theirs)[theirs > 1e-3 * theirs.max()]
+        assert float(ratios.min()) > 1.9 and float(ratios.max() / ratios.min()) < 1.08
+
+
+def test_settings_differ_in_what_they_do(clip, pairs):
+    """No two readings give the same map: none of the settings is inert."""
+    changes = {
+        "scales": (1.0,),
+        "theta": 0.0,
+        "beta_place": "base",
+        "seed": 1,
+        "key_similarity": False,
+        "projected_keys": True,
+        "similarity": "combined",
+        "layers": 2,
+        "heads": 1,
+        "contrast_share": 0.1,
+    }
+    readings = [*READINGS, *(replace(LITERAL, **{name: value}) for name, value in changes.items())]
+    pair = pairs[0][:1], pairs[1][:1]
+    made = [explain(clip, *pair, "mmel", modality="image", **settings).image for settings in readings]
+    for index, one in enumerate(made):
+        for other in made[:index]:
+            assert not torch.allclose(one, other, rtol=1e-6, atol=0)
+
+
+def test_theta_may_differ_by_layer(clip, pairs):
+    pair = pairs[0][:1], pairs[1][:1]
+    one, same, other = (
+        explain(clip, *pair, "mmel", modality="image", theta=theta).image
+        for theta in (1.0, (1.0,) * 12, (5.0,) + (1.0,) * 11)
+    )
+    assert torch.equal(one, same) and not torch.equal(one, other)
+    last = explain(clip, *pair, "mmel", modality="image", layers=1, theta=(5.0,) + (1.0,) * 11).image
+    assert torch.equal(last, explain(clip, *pair, "mmel", modality="image", layers=1).image)
+    with pytest.raises(BadSetting, match="12"):
+        explain(clip, *pair, "mmel", theta=(1.0, 2.0))
+
+
+def test_contrast_is_for_display_and_keeps_the_order(clip, pairs):
+    raw = explain(clip, *pairs, "mmel", modality="image")
+    shown = explain(clip, *pairs, "mmel", modality="image", contrast_share=0.05)
+    torch.testing.assert_close(shown.image, enhance_contrast(raw.image, 0.05))
+    assert shown.image.min() == 0 and shown.image.max() == 1
+
+
+def test_the_literal_preset_has_no_text_map(clip, pairs):
+    made = explain(clip, *pairs, "mmel", **LITERAL)
+    assert made.text is None and made.image is not None
+    with pytest.raises(UnsupportedModality, match="no text map"):
+        explain(clip, *pairs, "mmel", modality="text", **LITERAL)
+
+
+def test_the_text_gate_counts_words_only(clip, pairs):
+    made = explain(clip, *pairs, "mmel", modality="text")
+    low = explain(clip, *pairs, modality="text", layers=None, projected_keys=False).text
+    slack = 1e-5 * low.amax(1, keepdim=True)
+    assert (made.text >= low - slack).all() and (made.text <= 3 * low + slack).all()
+    ends = pairs[1].argmax(-1)
+    torch.testing.assert_close(made.text[range(9), ends], 2 * low[range(9), ends])  # sigma(0) = 1/2
+
+
+def test_settings_are_a_mapping_and_match_explain():
+    keywords = {
+        name: p.default for name, p in inspect.signature(module.explain).parameters.items() if p.kind is p.KEYWORD_ONLY
+    }
+    assert keywords.pop("modality") == "both"
+    assert keywords == asdict(MmelSettings()) == dict(MmelSettings())
+    assert len(LITERAL) == len(keywords) and LITERAL["alpha"] == 2.0
+    with pytest.raises(KeyError):
+        LITERAL["gamma"]
+
+
+def test_paper_defaults():
+    paper = MmelSettings()
+    assert (paper.alpha, paper.temperature, paper.theta, paper.beta) == (2.0, 0.1, 1.0, 2.0)
+    assert paper.scales == (1.0, 0.75, 0.5) and paper.layers is None
+    assert replace(LITERAL, text="words") == paper
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_unknown_choices(name):
+    with pytest.raises(BadSetting, match=name):
+        MmelSettings(**{name: "median"})
+
+
+@pytest.mark.parametrize("wrong", [{"alpha": -1}, {"temperature": 0}, {"scales": ()}, {"scales": (0.0,)}])
+def test_numbers_out_of_range(wrong):
+    with pytest.raises(BadSetting, match=r"expected|positive"):
+        MmelSettings(**wrong)
