@@ -1,0 +1,94 @@
+"""Pictures with more and more of their pixels taken away, or put back, in the order of a map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from .. import maps
+from .canvas import Canvas, give_back, read_canvas
+from .checks import one_map
+from .fills import filled
+from .plan import check_steps, even_counts, own_fill, ranking, reaches_all, with_ends
+
+
+@dataclass(frozen=True, eq=False)
+class Edits:
+    """The pictures that a curve scores, made when they are asked for: `edits[2:4]` are the third and the fourth.
+
+    `fractions` is the share of the pixels that is taken away (deletion) or put back (insertion) at each point.
+    `start` is the picture before any edit and `finish` after all of them. At a point, the first `fractions * pixels`
+    pixels of `order` are those of `finish`; with `soft` (steps=None) each pixel is mixed by that weight instead.
+    """
+
+    fractions: Float[Tensor, " points"]
+    order: Int[Tensor, " pixel"]
+    start: Canvas
+    finish: Canvas
+    soft: Float[Tensor, " pixel"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.fractions)
+
+    def __getitem__(self, points: slice | Int[Tensor, " points"]):
+        """Pictures of the type that was given: a list of PIL pictures, an array or a tensor with a batch axis."""
+        fractions = self.fractions[points].to(self.order.device)
+        mixed = self._ranked(fractions) if self.soft is None else self._mixed(fractions)
+        return give_back(mixed, self.start)
+
+    @cached_property
+    def rank(self) -> Int[Tensor, " pixel"]:
+        """At which place of `order` each pixel stands."""
+        return torch.argsort(self.order)
+
+    def _ranked(self, fractions: Float[Tensor, " points"]) -> Shaped[Tensor, "points pixel 3"]:
+        counts = (fractions * len(self.order)).round().long()
+        edited = self.rank < counts[:, None]  # points pixel
+        return torch.where(edited[..., None], self.finish.pixels, self.start.pixels)
+
+    def _mixed(self, fractions: Float[Tensor, " points"]) -> Shaped[Tensor, "points pixel 3"]:
+        middle = (fractions > 0) & (fractions < 1)
+        weights = torch.where(middle[:, None], self.soft, fractions[:, None].round())[..., None]
+        start, finish = (each.pixels.to(weights.dtype) for each in (self.start, self.finish))
+        return (start + (finish - start) * weights).to(self.start.pixels.dtype)
+
+
+def deletion_edits(
+    image, map, *, steps=20, every=1, fraction=1.0, fill="mean", ends="both", seed=0, order=None
+) -> Edits:
+    """The pictures of `deletion_curve`, with the same settings."""
+    return _edits(image, map, "deletion", steps, every, fraction, fill, ends, seed, order)
+
+
+def insertion_edits(
+    image, map, *, steps=20, every=1, fraction=1.0, fill="mean", ends="both", seed=0, order=None
+) -> Edits:
+    """The pictures of `insertion_curve`, with the same settings."""
+    return _edits(image, map, "insertion", steps, every, fraction, fill, ends, seed, order)
+
+
+def _edits(image, map, kind: str, steps, every, fraction, fill, ends, seed, order) -> Edits:
+    canvas, inserting = read_canvas(image), kind == "insertion"
+    check_steps(steps, every, fraction)
+    map = one_map(map).to(canvas.pixels.device)
+    map = map if tuple(map.shape) == canvas.size else maps.upsample(map[None], canvas.size)[0]
+    order, total = ranking(map.flatten(), order), map.numel()
+    empty = canvas._replace(pixels=filled(own_fill(fill, kind), canvas, order, seed))
+    start, finish = (empty, canvas) if inserting else (canvas, empty)
+    soft = None
+    if steps is None:
+        soft = maps.normalize(map[None])[0].flatten().to(_wide(canvas))
+        middle = [float(soft.double().mean())]
+    else:
+        middle = [count / total for count in even_counts(total, steps, every, fraction)]
+    points = with_ends(middle, ends, inserting, reaches_all(steps, every, fraction), (0.0, 1.0))
+    return Edits(torch.tensor(points, dtype=torch.float64), order, start, finish, soft)
+
+
+def _wide(canvas: Canvas) -> torch.dtype:
+    """The number type in which pixels are mixed."""
+    return torch.promote_types(canvas.pixels.dtype, torch.float32)
