@@ -1,0 +1,110 @@
+"""The command line: `mmel explain`, `mmel methods`, `mmel verify`, `mmel --version`.
+
+Torch, open_clip and matplotlib are imported inside the commands, so that `--help` and `--version` come at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import MmelError
+from .messages import loading, one_line_warnings, say
+from .plan import chosen, jobs_of, listing
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; an error of the user's becomes one message and exit code 2."""
+    with one_line_warnings():
+        try:
+            app(arguments, prog_name="mmel")
+        except MmelError as error:
+            say(f"error: {error}")
+            sys.exit(2)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"mmel {version('mmel')}")
+        except PackageNotFoundError:
+            typer.echo("mmel (run from its sources, not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Why does CLIP match this image with this text?"""
+
+
+@app.command("explain")
+def explain_command(
+    image: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures.", metavar="IMAGE")],
+    text: Annotated[str, typer.Argument(help="The text that the picture is matched with.", metavar="TEXT")],
+    method: Annotated[
+        list[str], typer.Option(metavar="NAME", help="One of `mmel methods`; repeat it to see several side by side.")
+    ] = ["mmel"],  # noqa: B006
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="File or folder of the result, else NAME.mmel.png beside the picture.",
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="bundled, bundled-1, or a model of open_clip.")
+    ] = "bundled",
+    pretrained: Annotated[
+        str | None, typer.Option(metavar="TAG|FILE", help="A tag of open_clip, or a file of weights.")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(metavar="NAME", help="fp32, bf16 or fp16.")] = "fp32",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting, for each method that has it; may be repeated."),
+    ] = None,
+) -> None:
+    """Explain a picture, or every picture of a folder: why does it match the text?
+
+    Each result is a picture: the image, the map over it, the words coloured by the text map, and the score. A result of
+    the same name is replaced; the image itself never is.
+    """
+    jobs = jobs_of(image, output)
+    asked = chosen(method, settings or ())
+    from ..clip import load_clip
+    from .work import Question, run, run_all
+
+    with loading(model):
+        clip = load_clip(model, pretrained=pretrained, device=device, precision=precision)
+    question = Question(text, asked)
+    if not image.is_dir():
+        typer.echo(run(clip, jobs[0], question))
+    elif failed := run_all(clip, jobs, question):
+        raise MmelError(f"{failed} of {len(jobs)} pictures could not be explained (see above); the others are done.")
+
+
+@app.command("methods")
+def methods_command() -> None:
+    """List the methods: what they explain, where they come from, their settings."""
+    listing()
+
+
+@app.command("verify")
+def verify_command() -> None:
+    """Check the shipped weights and the scenes of every split against their published hashes."""
+    from .verifying import verify
+
+    verify()

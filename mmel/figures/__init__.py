@@ -1,0 +1,17 @@
+"""Maps and numbers as matplotlib figures.
+
+They take pictures, arrays and tensors, know no model, show nothing by themselves and keep nothing open: each returns a
+`Drawing`, which a notebook shows as its cell's value and `save` writes to a file.
+"""
+
+from .frame import FORMATS, Drawing, save
+from .panels import Explained, explanation, explanations, row
+from .pictures import grid, overlay, scenes
+from .plots import bars, curves, heat, histogram
+from .words import Words, word_strip, words_of
+
+__all__ = [
+    "FORMATS", "Drawing", "Explained", "Words",
+    "bars", "curves", "explanation", "explanations", "grid", "heat", "histogram", "overlay", "row", "save", "scenes",
+    "word_strip", "words_of",
+]  # fmt: skip
