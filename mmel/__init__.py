@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "clip": ("Clip", "embed_image", "embed_text", "load_clip", "normalize_pixels", "similarity"),
-    "prepare": ("prepare",),
+    "inputs": ("prepare",),
     "errors": ("MmelError", "MmelWarning"),
     "methods": ("METHODS", "OFFICIAL", "explain"),
     "methods.mmel_settings": ("LITERAL", "WORKING", "MmelSettings"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -118,6 +119,16 @@ def test_the_book_is_there():
     listed = (ROOT / "_toc.yml").read_text()
     pages = [line.split(":")[1].strip() for line in listed.splitlines() if "file:" in line or "root:" in line]
     assert [page for page in pages if f"{page}.html" not in PAGES] == []
+
+
+def test_equations_carry_the_papers_numbers():
+    """Each once, on the page that explains it; the paper has no Eq. 2."""
+    seen = {page: re.findall(r'class="eqno">\(([^)<]*)\)', (BOOK / page).read_text()) for page in PAGES}
+    numbers = sorted(
+        number for found in seen.values() for number in found if number[0] in "123456789" and "." not in number
+    )
+    assert numbers == ["1a", "1b", "3", "4", "5", "6", "7", "8", "9"]
+    assert "8" in seen["executed/05_grad_eclip.html"] and "9" in seen["executed/07_mmel.html"]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -12,7 +12,7 @@ from torch import nn
 from toy import IMAGES, PAIRS, PROMPTS, arrays, toy_clip, toy_images, toy_tokens
 
 import mmel.clip
-import mmel.prepare
+import mmel.inputs
 from mmel.clip import (
     Clip,
     embed_image,
@@ -353,7 +353,7 @@ def test_pixels_take_the_models_number_type():
 
 def test_the_names_stand_in_both_places():
     for name in ("prepare", "prepare_images", "prepare_texts"):
-        assert getattr(mmel.clip, name) is getattr(mmel.prepare, name)
+        assert getattr(mmel.clip, name) is getattr(mmel.inputs, name)
 
 
 # what it leaves behind

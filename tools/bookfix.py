@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from docutils.nodes import make_id
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
@@ -38,8 +40,19 @@ def show_handlers(app: Sphinx) -> None:
             handlers["singlehtml"].setdefault(node, pair)
 
 
+def paper_numbers(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Equations carry the paper's numbers: the label eq-8 is (8), on its page and in every reference."""
+    labels = {make_id(f"equation-{label}"): label for label in env.get_domain("math").equations}
+    for numbered in env.toc_fignumbers.values():
+        for name, number in numbered.get("displaymath", {}).items():
+            label = labels.get(name, "")
+            numbered["displaymath"][name] = (label.removeprefix("eq-"),) if label.startswith("eq-") else number
+    return []
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", show_handlers)
+    app.connect("env-get-updated", paper_numbers, priority=900)
     app.connect("html-page-context", keep_scripts, priority=900)
     app.connect("html-page-context", fill_corners, priority=901)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
