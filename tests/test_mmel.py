@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -264,3 +266,12 @@ def test_unknown_choices(name):
 def test_numbers_out_of_range(wrong):
     with pytest.raises(BadSetting, match=r"expected|positive"):
         MmelSettings(**wrong)
+
+
+def test_working_is_what_the_validation_split_chose():
+    """benchmarks/working.json is the table of choose_working.py; its text setting is that of image maps."""
+    table = json.loads((Path(__file__).parents[1] / "benchmarks" / "working.json").read_text())
+    gains = {name: row["gain"] for name, row in table["readings"].items()}
+    assert table["chosen"] == max(gains, key=gains.get) and table["scenes"] >= 60 and len(gains) >= 12
+    chosen = table["readings"][table["chosen"]]["settings"]
+    assert {**chosen, "scales": tuple(chosen["scales"]), "text": "words"} == dict(WORKING)

@@ -103,6 +103,17 @@ def test_update_takes_outputs_by_cell(tmp_path, monkeypatch):
     assert nbformat.read(path, 4).cells[1].outputs[0].text == "5\n"
 
 
+def test_update_joins_what_a_kernel_cut(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = checked("5")
+    cut = [nbformat.v4.new_output("stream", text=text) for text in ("4\n", "and ", "more\n")]
+    made.cells[1].outputs = cut
+    save(made, tmp_path / nbref.EXECUTED / "a.ipynb")
+    path = save(checked(), tmp_path / "a.ipynb")
+    assert nbref.visit("update", path) == []
+    assert [output.text for output in nbformat.read(path, 4).cells[1].outputs] == ["4\nand more\n"]
+
+
 def test_nbval_fails_on_a_changed_value(tmp_path):
     good, bad = save(checked(), tmp_path / "good.ipynb"), save(checked("5"), tmp_path / "bad.ipynb")
     done = call("-m", "pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", good, bad)

@@ -93,6 +93,17 @@ def keep_figures(notebook: NotebookNode, folder: Path) -> None:
             path.unlink()
 
 
+def joined(found: list[NotebookNode]) -> list[NotebookNode]:
+    """Neighbouring pieces of printed text as one: a kernel may cut what a cell prints anywhere."""
+    whole: list[NotebookNode] = []
+    for output in found:
+        if whole and output.output_type == whole[-1].output_type == "stream" and output.name == whole[-1].name:
+            whole[-1].text += output.text
+        else:
+            whole.append(NotebookNode(output))
+    return whole
+
+
 def stage(task: Task, folder: Path) -> None:
     """The page's source: words and settings of cells as they are now, outputs as executed."""
     source, executed = nbformat.read(task.source, 4), nbformat.read(task.target, 4)
@@ -100,7 +111,7 @@ def stage(task: Task, folder: Path) -> None:
     cells = []
     for cell in source.cells:
         if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = done[cell.id].outputs, done[cell.id].execution_count
+            cell.outputs, cell.execution_count = joined(done[cell.id].outputs), done[cell.id].execution_count
         cells.append(cell)
         if "parameters" in cell.metadata.get("tags", []):
             cells += [c for c in executed.cells if "injected-parameters" in c.metadata.get("tags", [])]

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+from collect import joined
 
 TAG = "nbval-check-output"
 EXECUTED = Path("runs/quick/notebooks")
@@ -78,7 +79,7 @@ def take_outputs(notebook: nbformat.NotebookNode, executed: nbformat.NotebookNod
     done = {cell.id: cell for cell in executed.cells}
     for cell in filter(tagged, notebook.cells):
         if cell.id in done:
-            cell.outputs = done[cell.id].outputs
+            cell.outputs = joined(done[cell.id].outputs)
 
 
 def visit(mode: str, path: Path) -> list[str]:
