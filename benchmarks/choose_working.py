@@ -1,4 +1,4 @@
-"""Choose MMEL's WORKING reading on the validation split: `python benchmarks/choose_working.py [--scenes 100]`.
+"""Choose MMEL's WORKING reading on the validation split: `python benchmarks/choose_working.py [--scenes 60]`.
 
 Every reading explains the same pairs. Chosen is the one with the largest mean of insertion AUC minus deletion AUC
 (cosine, protocol `full` in ten steps); beside it stand its difference to LITERAL with a 95 % interval, and the pointing
@@ -63,7 +63,7 @@ def gains(clip: mmel.Clip, scene: Scene, readings: dict[str, mmel.MmelSettings])
 def main() -> None:
     """Measure, print the table, keep it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenes", type=int, default=100)
+    parser.add_argument("--scenes", type=int, default=60)
     parser.add_argument("--model", default="bundled")
     options = parser.parse_args()
     clip, values = mmel.load_clip(options.model), {name: [] for name in READINGS}

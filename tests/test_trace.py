@@ -141,7 +141,7 @@ def test_attention_written_out_in_loops(clip):
             weights = [float((q[0, query, part] @ k[0, key, part] / 4).exp()) for key in range(query + 1)]
             out = sum(w / sum(weights) * v[0, key, part] for key, w in enumerate(weights))
             torch.testing.assert_close(seen.attn_out[0, query, part].detach(), out)
-            assert float(seen.pattern[0, head, query, 0]) == pytest.approx(weights[0] / sum(weights))
+            assert float(seen.pattern[0, head, query, 0].detach()) == pytest.approx(weights[0] / sum(weights))
 
 
 def test_the_model_is_untouched(clip):

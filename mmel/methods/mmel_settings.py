@@ -77,7 +77,7 @@ class MmelSettings(Mapping):
 
 
 LITERAL = MmelSettings(text="none")
-WORKING = MmelSettings(temperature_place="softmax", reduction="relevance", alpha=8.0)
+WORKING = MmelSettings(temperature_place="softmax", reduction="relevance", alpha=8.0)  # benchmarks/choose_working.py
 
 
 def temper(
