@@ -29,7 +29,7 @@ help:
 	@echo "make serve      build the book and show it on 127.0.0.1   [PORT=$(PORT)]"
 	@echo "make train      train the bundled model again   [SEED=$(SEED)]"
 	@echo "make bench      time the methods on this machine"
-	@echo "make verify     check the shipped files against their hashes and the claims against their results"
+	@echo "make verify     check the shipped weights and every scene against their hashes"
 	@echo "make clean      remove what was built, but not $(VENV)"
 
 env: $(STAMP)
