@@ -221,7 +221,7 @@ def record(
         text = _plain(embed_text, clip, pairs.text_embed if pairs.tokens is None else pairs.tokens)
     else:
         text = _recorded_text(clip, pairs.tokens, text_layers, heads, full_context)
-    with torch.inference_mode(False), torch.set_grad_enabled(torch.is_grad_enabled()):
+    with torch.inference_mode(False):
         score = similarity(image.embed, text.embed)
     grid = tuple(side // clip.patch_size for side in pairs.images.shape[-2:])
     eos = None if pairs.tokens is None else end_of_text(clip, pairs.tokens)

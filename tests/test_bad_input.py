@@ -333,18 +333,25 @@ def test_a_photograph_given_to_the_bundled_model(small, tmp_path):
     for form in (tmp_path / "photo.jpg", noise((300, 200)), [noise(), noise((300, 200))]):
         with pytest.warns(OutOfWorld, match=r"'bundled' has only ever seen emoji scenes.*300 x 200.*load_clip\(\"ViT"):
             prepare_images(small, form)
-    prepare_images(small, noise())
-    prepare_images(small, PIXELS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare_images(small, noise())
+        prepare_images(small, PIXELS)
 
 
 def test_a_word_that_the_bundled_model_has_never_seen(small):
     with pytest.warns(UnseenWord, match="has never seen 'unicorn', 'red': its embedding says nothing"):
         prepare_texts(small, ["a Unicorn behind two cars", "a red dog, a unicorn!"])
-    prepare_texts(small, ["A dog behind two cars.", "Dog"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare_texts(small, ["A dog behind two cars.", "Dog"])
 
 
 def test_another_model_warns_of_neither(clip):
-    prepare(clip, noise((300, 200)), "a unicorn")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pairs = prepare(clip, noise((300, 200)), "a unicorn")
+    assert len(pairs) == 1
 
 
 # names, and the command line

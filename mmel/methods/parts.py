@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
-from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..clip import Clip
 from ..errors import BadSetting, UnsupportedModality
+from ..maps import to_grid
 from ..trace import blocks, record
 from ..types import Attribution, ClipTrace, Pairs
 
@@ -106,7 +106,7 @@ def wide(values: Tensor) -> Tensor:
 
 def patch_map(values: Float[Tensor, "batch token"], grid: tuple[int, int]) -> Float[Tensor, "batch rows columns"]:
     """Values of all image tokens without the class token's, as a picture of patches."""
-    return rearrange(values[:, 1:], "batch (rows columns) -> batch rows columns", rows=grid[0])
+    return to_grid(values[:, 1:], grid)
 
 
 def token_map(
