@@ -64,6 +64,10 @@ class DatasetError(MmelError):
     """A dataset that is not there, not whole, or laid out in a way that is not known."""
 
 
+class DownloadError(MmelError):
+    """Why a web address gave no file. The words before the colon are a kind to count by."""
+
+
 class MmelWarning(UserWarning):
     """Something that works, but probably not as its user expects."""
 

@@ -10,10 +10,18 @@ from pathlib import Path
 from ..clip import Clip, load_clip
 from ..errors import BadSetting, DatasetError, UnknownName
 from ..scenes import SPLITS
+from .coco import open_coco
 from .dataset import Dataset
+from .imagenet import open_imagenet
+from .tables import open_conceptual_captions, open_folder
 from .world import PREFIX, open_world
 
-READERS: dict[str, Callable[[Path], Dataset]] = {}
+READERS: dict[str, Callable[[Path], Dataset]] = {
+    "imagenet": open_imagenet,
+    "coco": open_coco,
+    "conceptual-captions": open_conceptual_captions,
+    "folder": open_folder,
+}
 DATASETS = (*(PREFIX + name for name in SPLITS), *READERS)
 
 
