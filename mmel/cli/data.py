@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -69,10 +70,10 @@ def fetch_command(
 
     limits = Limits(seconds=seconds, most_bytes=int(megabytes * 1e6), private=allow_private)
     shown = console()
-    with shown.status("reading the list") if shown.is_terminal else shown.capture() as status:
+    with shown.status("reading the list") if shown.is_terminal else nullcontext() as status:
 
         def progress(good: int, dead: int) -> None:
-            if shown.is_terminal:
+            if status is not None:
                 status.update(f"{good:,} pictures, {dead:,} dead links")
 
         found = fetch(tsv, root, count=count, workers=workers, limits=limits, again=again, progress=progress)

@@ -21,12 +21,16 @@ SOME = 16  # pictures that are opened unless all are asked for
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked for. `source` says where it comes from, where it is missing."""
+    """One thing that was looked for. `source` says where it comes from, where it is missing.
+
+    `usable` is True where something is missing and what is there can be worked with all the same.
+    """
 
     what: str
     good: bool
     found: str
     source: str = ""
+    usable: bool = False
 
 
 def check(name: str, root: str | os.PathLike | None = None, *, every: bool = False) -> list[Finding]:
@@ -41,7 +45,7 @@ def check(name: str, root: str | os.PathLike | None = None, *, every: bool = Fal
     folder = Path(root) if root else None
     if folder is None or not folder.is_dir():
         missing = f"{str(folder)!r} is no folder" if folder else "no root was given (--root ROOT)"
-        parts = [Finding(part, False, "not looked for", where) for part, where in SOURCES[name].parts.items()]
+        parts = [Finding(part, False, "needed", where) for part, where in SOURCES[name].parts.items()]
         return [Finding("root", False, missing), *parts]
     try:
         parts = list(PARTS[name](folder))
@@ -124,10 +128,11 @@ def _opened(name: str, root: Path | None, every: bool) -> Iterator[Finding]:
     count = SOURCES[name].count if name in SOURCES else None
     short = f" of {count:,}" if count and len(data) != count else ""
     classes = f", {len(data.classes):,} classes" if data.classes else ""
-    yield Finding("samples", not short, f"{len(data):,}{short}{classes}, manifest {data.manifest[:12]}")
+    found = f"{len(data):,}{short}{classes}, manifest {data.manifest[:12]}"
+    yield Finding("samples", not short, found, usable=True)
     sizes = [getattr(record, "size", 1) for record in data.records]
     if gone := [key for key, size in zip(data.keys, sizes, strict=True) if not size]:
-        yield Finding("files", False, f"{len(gone):,} missing or empty: {_some(gone)}")
+        yield Finding("files", False, f"{len(gone):,} missing or empty: {_some(gone)}", usable=len(gone) < len(data))
     yield _decoded(data, every)
 
 
@@ -135,7 +140,8 @@ def _decoded(data: Dataset, every: bool) -> Finding:
     chosen = range(0, len(data), 1 if every else max(1, len(data) // SOME))
     errors = [str(loaded.error) for loaded in iterate(data, indices=chosen) if loaded.error]
     said = f"{len(chosen) - len(errors):,} of {len(chosen):,} opened"
-    return Finding("pictures opened", not errors, said + (f"; {_some(errors)}" if errors else ""))
+    usable = len(errors) < len(chosen)
+    return Finding("pictures opened", not errors, said + (f"; {_some(errors)}" if errors else ""), usable=usable)
 
 
 def _some(found: list[str]) -> str:

@@ -42,7 +42,7 @@ class Limits:
     private: bool = False
 
 
-def download(url: str, limits: Limits = Limits()) -> bytes:  # noqa: B008
+def download(url: str, limits: Limits = Limits()) -> bytes:
     """The bytes at an http or https address; raises `DownloadError` for everything else."""
     end = time.monotonic() + limits.seconds
     for _ in range(limits.redirects + 1):

@@ -69,7 +69,8 @@ def decode(name: str, content: bytes) -> Image.Image:
     try:
         picture = Image.open(BytesIO(content), formats=list(FORMATS))
     except Exception as error:  # a broken file makes its decoder raise anything
-        raise ImageError(f"{name} is no picture ({_said(error)}): expected {', '.join(FORMATS)}.") from error
+        said = f"{name} cannot be read as a picture ({_said(error)})"
+        raise ImageError(f"{said}: expected {', '.join(FORMATS)}.") from error
     try:
         return read_image(picture)
     except ImageError as error:
