@@ -58,6 +58,16 @@ def test_pixels_are_those_of_the_models_own_transform():
         assert each.pixels.is_pinned() == torch.cuda.is_available()
 
 
+def test_pixels_are_pinned_where_there_is_a_gpu(monkeypatch):
+    pinned = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self) or self)
+    data, transform = open_dataset("scenes/pairs", count=3), toy_clip().preprocess
+    assert len(list(iterate(data, preprocess=transform))) == 3 and not pinned
+    assert len(list(iterate(data, preprocess=transform, pin=True))) == len(pinned) == 3
+    assert len(list(iterate(data, pin=True))) == 3 and len(pinned) == 3  # no pixels, nothing to pin
+
+
 def test_only_a_few_are_read_ahead_and_none_after_the_reader_has_left():
     data = Slow(200)
     reading = iterate(data, workers=2)
