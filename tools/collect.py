@@ -70,6 +70,11 @@ def outputs(notebook: NotebookNode) -> list[tuple[NotebookNode, dict]]:
     ]
 
 
+def parameter_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """The cells with a notebook's settings; most have one, some two."""
+    return [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+
+
 def values(name: str, notebook: NotebookNode) -> dict[str, object]:
     """What a notebook noted, by name."""
     found = {}
@@ -118,7 +123,7 @@ def stage(task: Task, folder: Path) -> None:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = joined(done[cell.id].outputs), done[cell.id].execution_count
         cells.append(cell)
-        if "parameters" in cell.metadata.get("tags", []):
+        if cell in parameter_cells(source)[-1:]:
             cells += [c for c in executed.cells if "injected-parameters" in c.metadata.get("tags", [])]
     source.cells = cells
     if "widgets" in executed.metadata:
