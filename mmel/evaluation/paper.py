@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,7 +44,7 @@ def read_reported(path: str | os.PathLike, table: int) -> dict[tuple[str, str], 
     return found
 
 
-def reported_for(row: str, metric: str, cells: dict[tuple[str, str], Reported]) -> Reported | None:
+def reported_for(row: str, metric: str, cells: Mapping[tuple[str, str], Reported]) -> Reported | None:
     """What the paper reports for one of our rows, if it has that row and column."""
     for name, ours in PAPER.items():
         if row in ours and (name, metric) in cells:

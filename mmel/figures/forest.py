@@ -32,7 +32,7 @@ def forest(
     names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    figure = drawing(width, rows * (0.95 + 0.235 * len(names)))
+    figure = drawing(width, rows * (0.75 + 0.2 * len(names)))
     axes = np.atleast_2d(figure.subplots(rows, columns, sharey=True, squeeze=False))
     for place, (title, panel) in zip(axes.flat, panels.items(), strict=False):
         sure = None if certain is None else certain.get(title, ())
@@ -40,7 +40,8 @@ def forest(
         place.set_title(title, size=SIZES["label"], color=INK, loc="left", weight="bold", parse_math=False)
     for place in axes.flat[len(panels) :]:
         place.axis("off")
-    figure.supxlabel(xlabel, size=SIZES["label"], color=INK)
+    if xlabel:
+        figure.supxlabel(xlabel, size=SIZES["label"], color=INK)
     return figure
 
 

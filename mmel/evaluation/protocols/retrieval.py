@@ -66,15 +66,29 @@ def edited_texts(
 
 
 @torch.no_grad()
-def embed_edited(clip: Clip, edited: Sequence[EditedTexts]) -> list[Float[Tensor, "points embed"]]:
-    """Embeddings of edited texts, each different one embedded once whichever method made it."""
-    tokens, kept = (torch.cat(parts) for parts in zip(*edited, strict=True))
-    if bool(kept.all()):
-        embeds = embed_tokens(clip, tokens)
-    else:
-        both, which = torch.unique(torch.cat([tokens, kept.long()], 1), dim=0, return_inverse=True)
-        embeds = embed_hidden(clip, *both.split(tokens.shape[1], 1))[which]
-    return list(embeds.split([len(each.tokens) for each in edited]))
+def embed_edited(
+    clip: Clip, edited: Sequence[EditedTexts], memo: dict[bytes, Tensor] | None = None
+) -> list[Float[Tensor, "points embed"]]:
+    """Embeddings of edited texts, each different one embedded once whichever method made it.
+
+    `memo` remembers them from call to call, so that the rows of a table share what they have in common.
+    """
+    memo = {} if memo is None else memo
+    both = torch.cat([torch.cat([each.tokens, each.kept.long()], 1) for each in edited])
+    keys = [line.tobytes() for line in both.cpu().numpy()]
+    new = [places[0] for key, places in _places(keys).items() if key not in memo]
+    if new:
+        tokens, kept = both[new].chunk(2, 1)
+        made = embed_tokens(clip, tokens) if bool(kept.all()) else embed_hidden(clip, tokens, kept)
+        memo |= {keys[place]: embed for place, embed in zip(new, made, strict=True)}
+    return list(torch.stack([memo[key] for key in keys]).split([len(each.tokens) for each in edited]))
+
+
+def _places(keys: Sequence[bytes]) -> dict[bytes, list[int]]:
+    found: dict[bytes, list[int]] = {}
+    for place, key in enumerate(keys):
+        found.setdefault(key, []).append(place)
+    return found
 
 
 def embed_hidden(

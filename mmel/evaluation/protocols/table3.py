@@ -24,6 +24,7 @@ class Searched(NamedTuple):
 
     gallery: Gallery
     places: Mapping[str, int]
+    memo: dict[str, dict[bytes, object]]  # of the sample at hand: its edited texts, for the next row
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Table3:
         tokens = prepare_texts(clip, texts)
         where = tokens.device
         whole = Gallery(torch.cat(pictures), embed_tokens(clip, tokens), torch.tensor(owner, device=where))
-        return Searched(whole, places)
+        return Searched(whole, places, {})
 
     def measure(self, clip: Clip, state: Searched, example, row: Row, seed: int) -> Iterator[Measurement]:
         """Areas of recall at 1, 5 and 10 in both directions; `steps` are the points at 0, 1 / steps, ... of the words."""
@@ -62,11 +63,14 @@ class Table3:
             raise DatasetError(f"{example.key} is not in the gallery: evaluate samples that it holds.")
         texts = list(example.captions[: self.captions])
         maps = text_maps(clip, row, prepare_images(clip, example.image), texts, seed).cpu()
+        if example.key not in state.memo:
+            state.memo.clear()
+        memo = state.memo.setdefault(example.key, {})
         for reading in self.readings:
             for kind in KINDS:
                 how = {"kind": kind, "reading": reading, "steps": self.steps}
                 edited = [edited_texts(clip, text, map, **how) for text, map in zip(texts, maps, strict=True)]
-                found = retrieved(state.gallery, state.places[example.key], embed_edited(clip, edited))
+                found = retrieved(state.gallery, state.places[example.key], embed_edited(clip, edited, memo))
                 yield from _scores(found, kind, reading)
 
 
