@@ -12,6 +12,7 @@ with the values of all models; the book stays as it is.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import tempfile
@@ -103,6 +104,7 @@ def execute(task: Task) -> float:
     """Run one notebook and keep its executed copy; returns the seconds it took."""
     task.target.parent.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # it looks for parameters in one cell only; we have looked
     notebook = nbformat.read(task.source, 4)
     for cell in parameter_cells(notebook)[:-1]:  # papermill puts the profile's values below the first one
         cell.metadata["tags"].remove("parameters")
