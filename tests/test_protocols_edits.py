@@ -80,7 +80,10 @@ def test_shared_points_are_embedded_once(clip):
     text = mmel.embed_text(clip, "a dog")[0]
     for ask, curve in zip(asks, curves, strict=True):
         draw_curve = {"deletion": metrics.deletion_curve, "insertion": metrics.insertion_curve}[ask.kind]
-        score = lambda pictures: mmel.embed_image(clip, pictures).detach() @ text
+
+        def score(pictures):
+            return mmel.embed_image(clip, pictures).detach() @ text
+
         slow = draw_curve(score, scene.image, ask.map, **ask.settings)
         assert torch.allclose(slow.values, (curve.embeds @ text).double(), atol=1e-5)
         assert torch.equal(slow.fractions, curve.fractions)
@@ -128,7 +131,10 @@ def test_a_hidden_word_changes_nothing_before_it_and_is_never_read(clip):
 
 def gallery(pictures=4, captions=2, width=6):
     draw = torch.Generator().manual_seed(1)
-    unit = lambda count: torch.nn.functional.normalize(torch.randn(count, width, generator=draw), dim=1)
+
+    def unit(count):
+        return torch.nn.functional.normalize(torch.randn(count, width, generator=draw), dim=1)
+
     owner = torch.arange(pictures).repeat_interleave(captions)
     return retrieval.Gallery(unit(pictures), unit(pictures * captions), owner)
 

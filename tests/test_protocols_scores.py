@@ -103,19 +103,27 @@ def test_views_are_the_curves_that_they_stand_for(clip):
     scale = float(clip.model.logit_scale.exp())
     areas = looking.areas_of(embedded_curves(clip, scene.image, looking.asks_of(map, 4)), classes, 2, scale)
     assert set(areas) == {view.name for view in looking.VIEWS} and len(areas) == 216
-    score = lambda pictures: (scale * mmel.embed_image(clip, pictures).detach() @ classes.T).softmax(1)[:, 2]
+
+    def score(pictures):
+        return (scale * mmel.embed_image(clip, pictures).detach() @ classes.T).softmax(1)[:, 2]
+
     for view in (looking.View("deletion", "noise", "probability", 0.5, "original"),
                  looking.View("insertion", "blur", "probability", 0.25, "both"),
                  looking.View("insertion", "mean", "probability", 1.0, "none")):  # fmt: skip
         curve = {"deletion": metrics.deletion_curve, "insertion": metrics.insertion_curve}[view.kind]
         steps = round(looking.STEPS * view.fraction)
-        drawn = curve(score, scene.image, map, steps=steps, fraction=view.fraction, fill=view.fill, ends=view.ends, seed=4)
+        drawn = curve(
+            score, scene.image, map, steps=steps, fraction=view.fraction, fill=view.fill, ends=view.ends, seed=4
+        )
         assert areas[view.name] == pytest.approx(float(metrics.step_auc(drawn.values)), abs=2e-3)
 
 
 def test_a_flip_needs_certainty_both_ways():
     draw = np.random.default_rng(0)
-    noise = lambda: draw.normal(0, 0.1, (4, 50))
+
+    def noise():
+        return draw.normal(0, 0.1, (4, 50))
+
     better = np.array([1.0, -1.0, 0.0, 0.0])[:, None]
     (flip,) = looking.flips({"a": better + noise(), "b": noise()}, np.array([1.0, 1.0, 1.0, 1.0]))
     assert flip.first_better >= 1 and flip.second_better >= 1

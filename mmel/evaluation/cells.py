@@ -36,7 +36,13 @@ def higher_is_better(metric: str) -> bool:
 
 
 def cells_of(
-    frame: pd.DataFrame, modality: str, metric: str, *, reference: str = REFERENCE, resamples: int = 10_000, seed: int = 0
+    frame: pd.DataFrame,
+    modality: str,
+    metric: str,
+    *,
+    reference: str = REFERENCE,
+    resamples: int = 10_000,
+    seed: int = 0,
 ) -> dict[str, Cell]:
     """The column of a table: row -> cell, rows without a number left out.
 
@@ -72,9 +78,7 @@ def reasons_of(frame: pd.DataFrame) -> dict[str, str]:
 def mean_steps(frame: pd.DataFrame, modality: str, metric: str) -> dict[str, list[float]]:
     """Row -> the mean curve of its samples, point by point."""
     chosen = frame[(frame.modality == modality) & (frame.metric == metric)]
-    return {
-        row: pd.DataFrame(part.steps.tolist()).mean().tolist() for row, part in chosen.groupby("row", sort=False)
-    }
+    return {row: pd.DataFrame(part.steps.tolist()).mean().tolist() for row, part in chosen.groupby("row", sort=False)}
 
 
 def spread_over_runs(frame: pd.DataFrame, modality: str, metric: str) -> dict[str, float]:
@@ -98,9 +102,9 @@ def _difference(first: pd.Series, second: pd.Series, how: dict) -> Difference | 
 
 
 def _first(values: dict, means: dict[str, Interval], higher: bool, how: dict) -> str | None:
-    """The best row, if the interval of its difference from the next best leaves zero out."""
+    """The best row, if the interval of its difference from the next best leaves zero out, and the signs agree."""
     order = sorted(means, key=lambda row: means[row].mean, reverse=higher)
     if len(order) < 2:
         return None
     gap = _difference(values[order[0]], values[order[1]], how)
-    return order[0] if gap and (gap.low > 0 or gap.high < 0) else None
+    return order[0] if gap and gap.p < 0.05 and (gap.low > 0 or gap.high < 0) else None

@@ -22,7 +22,7 @@ class Reported(NamedTuple):
     decimals: int
 
     def __str__(self) -> str:
-        spread = "" if self.deviation is None else f" ± {self.deviation:g}"
+        spread = "" if self.deviation is None else f" ± {self.deviation:.{self.decimals}f}"
         return f"{self.value:.{self.decimals}f}{spread}"
 
 
@@ -31,7 +31,9 @@ def read_reported(path: str | os.PathLike, table: int) -> dict[tuple[str, str], 
     try:
         lines = list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
     except OSError as error:
-        raise MmelError(f"the paper's tables, a CSV, were expected at {path}, which cannot be read ({error}).") from error
+        raise MmelError(
+            f"the paper's tables, a CSV, were expected at {path}, which cannot be read ({error})."
+        ) from error
     found = {}
     for line in lines:
         if int(line["table"]) == table:

@@ -15,8 +15,8 @@ ONE_HEAD = dict(OFFICIAL["grad_eclip"])  # the official block has a single head,
 OWN_HEADS = ONE_HEAD | {"heads": None}
 AS_PRINTED = {"layers": None, "projected_keys": False}  # Eq. 8: a sum over all blocks, keys as they are
 
-# Grad-ECLIP1 and 2 stand for Grad-ECLIP without and with its key similarity: an inference, for the paper defines neither.
-# The switch is what the official code has, and row 2 of Table 2 equals the full method's numbers quoted elsewhere.
+# Grad-ECLIP1 and 2 stand for Grad-ECLIP without and with its key similarity: an inference, for the paper defines
+# neither. The official code has this switch, and row 2 of Table 2 equals the full method's numbers quoted elsewhere.
 ECLIP = {
     "grad_eclip": OWN_HEADS,
     "grad_eclip_one_head": ONE_HEAD,
@@ -29,7 +29,7 @@ CONTROLS = ("random", "centre_gaussian", "edges")
 NEWER = ("legrad", "cci", "mask_clip", "clip_surgery", "chefer_all")
 
 
-def _named(name: str, method: str, settings: Mapping[str, object] = {}) -> Row:  # noqa: B006 - never changed
+def _named(name: str, method: str, settings: Mapping[str, object] = {}) -> Row:
     return Row(name, method, dict(settings))
 
 

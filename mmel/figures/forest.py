@@ -51,7 +51,8 @@ def _panel(axes, names, panel, better, marked, sure) -> None:
     axes.axvline(0, color=INK, linewidth=1)
     for line, name in enumerate(names):
         if name not in panel:
-            axes.annotate("-", (0, line), xycoords=("axes fraction", "data"), size=SIZES["small"], color=MUTED)
+            where = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "center"}
+            axes.annotate("\N{EN DASH}", (0.5, line), **where, size=SIZES["label"], color=MUTED)
             continue
         low, mean, high = panel[name]
         filled = name in sure if sure is not None else low > 0 or high < 0

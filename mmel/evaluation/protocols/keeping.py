@@ -66,5 +66,3 @@ def _named(before: Float[Tensor, " kind"], after: Float[Tensor, " kind"], kinds:
         found[f"confidence_drop{suffix}"] = float(drop[place])
         found[f"confidence_increase{suffix}"] = float(gain[place])
     return found
-
-

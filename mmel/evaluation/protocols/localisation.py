@@ -1,4 +1,4 @@
-"""Does a map point at what is asked for, and does a caption's map find all that the caption names? Exact masks decide."""
+"""Does a map point at what is asked for, and does a caption's map find all that is named? Exact masks decide."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 

@@ -98,7 +98,9 @@ def embed_hidden(
     model = clip.model
     mask, heads = getattr(model, "attn_mask", None), getattr(model, "transformer", None)
     if not isinstance(mask, Tensor) or heads is None:
-        raise UnsupportedModel(f"the text tower of {clip.name!r} has no mask to hide words with: take reading='remove'.")
+        raise UnsupportedModel(
+            f"the text tower of {clip.name!r} has no mask to hide words with: take reading='remove'."
+        )
     length = int(end_of_text(clip, tokens).max()) + 1
     count = heads.resblocks[0].attn.num_heads
     hidden = torch.zeros(len(tokens), length, device=mask.device).masked_fill(kept[:, :length] == 0, -torch.inf)

@@ -34,10 +34,14 @@ class Table1:
         image_runs, text_runs = [], []
         for run in range(self.runs if draws(row) else 1):
             maps = image_maps(clip, row, pixels, embeds, seed, run)
-            image_runs.append(_mean([image_confidence(clip, pixels, e, [m])[0] for e, m in zip(embeds, maps, strict=True)]))
+            image_runs.append(
+                _mean([image_confidence(clip, pixels, e, [m])[0] for e, m in zip(embeds, maps, strict=True)])
+            )
             if has_text_map(row):
                 maps = text_maps(clip, row, pixels, texts, seed, run)
-                text_runs.append(_mean([text_confidence(clip, t, seen, [m])[0] for t, m in zip(texts, maps, strict=True)]))
+                text_runs.append(
+                    _mean([text_confidence(clip, t, seen, [m])[0] for t, m in zip(texts, maps, strict=True)])
+                )
         for modality, runs in (("image", image_runs), ("text", text_runs)):
             for metric in runs[0] if runs else ():
                 values = [run[metric] for run in runs]

@@ -58,7 +58,7 @@ class Table3:
         return Searched(whole, places, {})
 
     def measure(self, clip: Clip, state: Searched, example, row: Row, seed: int) -> Iterator[Measurement]:
-        """Areas of recall at 1, 5 and 10 in both directions; `steps` are the points at 0, 1 / steps, ... of the words."""
+        """Areas of recall at 1, 5 and 10 in both directions; `steps` are the points of the curve."""
         if example.key not in state.places:
             raise DatasetError(f"{example.key} is not in the gallery: evaluate samples that it holds.")
         texts = list(example.captions[: self.captions])
