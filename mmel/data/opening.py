@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..clip import Clip, load_clip
 from ..errors import BadSetting, DatasetError, UnknownName
 from ..scenes import SPLITS
+from .coco import open_coco
 from .dataset import Dataset
+from .imagenet import open_imagenet
+from .tables import open_conceptual_captions, open_folder
 from .world import PREFIX, open_world
 
-READERS: dict[str, Callable[[Path], Dataset]] = {}
+READERS: dict[str, Callable[[Path], Dataset]] = {
+    "imagenet": open_imagenet,
+    "coco": open_coco,
+    "conceptual-captions": open_conceptual_captions,
+    "folder": open_folder,
+}
+OWN_TEMPLATES = "templates.txt"
 DATASETS = (*(PREFIX + name for name in SPLITS), *READERS)
 
 
 def open_dataset(name: str, *, root: str | os.PathLike | None = None, count: int | None = None) -> Dataset:
     """A dataset by its name: `scenes/<split>` of the bundled world, or one of `DATASETS` in the folder `root`.
 
-    `count` takes the first so many samples. No picture is decoded here: one that cannot be read raises a named
-    `MmelError` when its sample is asked for.
+    `count` takes the first so many samples. Where the root holds a file `templates.txt`, its lines ("a photo of a {}.")
+    are the templates of the classes' prompts instead of the dataset's own. No picture is decoded here: one that cannot
+    be read raises a named `MmelError` when its sample is asked for.
 
     Raises `UnknownName`, `BadSetting` for a `root` or `count` that cannot be, and `DatasetError` where the folder does
     not hold the dataset; `mmel data check NAME --root ROOT` says what is missing.
@@ -38,7 +48,16 @@ def open_dataset(name: str, *, root: str | os.PathLike | None = None, count: int
         raise BadSetting(f"{name} is not bundled: say where it is with root=... (see `mmel data check {name}`).")
     if not Path(root).is_dir():
         raise DatasetError(f"the root of {name} should be a folder, but {str(root)!r} is none: check the path.")
-    return READERS[name](Path(root))[:count]
+    return _with_templates(READERS[name](Path(root)), Path(root) / OWN_TEMPLATES)[:count]
+
+
+def _with_templates(data: Dataset, path: Path) -> Dataset:
+    if data.classes is None or not path.is_file():
+        return data
+    lines = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    if not lines or any("{}" not in line for line in lines):
+        raise DatasetError(f"each line of {path.name} should have {{}} where the class's name goes: {lines[:3]}.")
+    return replace(data, templates=lines)
 
 
 @dataclass(frozen=True, eq=False)
