@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 
 from ..errors import EvaluationError, MmelError
-from .seeds import seed_of
+from .inline import seed_of
 from .job import Worker
 from .protocol import Row
 
