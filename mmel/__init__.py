@@ -11,12 +11,13 @@ _HOMES = {
     "clip": ("Clip", "embed_image", "embed_text", "load_clip", "normalize_pixels", "similarity"),
     "inputs": ("prepare",),
     "errors": ("MmelError", "MmelWarning"),
+    "evaluation": ("evaluate",),
     "methods": ("METHODS", "OFFICIAL", "explain"),
     "methods.mmel_settings": ("LITERAL", "WORKING", "MmelSettings"),
     "trace": ("record",),
     "types": ("Attribution", "ClipTrace", "Example", "LayerTrace"),
 }
-_FILES = ("errors", "figures", "maps", "metrics", "scenes", "stats", "trace", "training")
+_FILES = ("data", "errors", "evaluation", "figures", "maps", "metrics", "scenes", "stats", "trace", "training")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [*_HOME, *_FILES]

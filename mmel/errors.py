@@ -60,6 +60,22 @@ class SceneError(MmelError):
     """A scene, caption or split of the bundled world that cannot be made."""
 
 
+class DatasetError(MmelError):
+    """A dataset that is not there, not whole, or laid out in a way that is not known."""
+
+
+class DownloadError(MmelError):
+    """Why a web address gave no file. The words before the colon are a kind to count by."""
+
+
+class EvaluationError(MmelError):
+    """A run that cannot begin, go on or be read: parts of another run, a full disk, a lost worker."""
+
+
+class MissingExtra(MmelError):
+    """A part of the package that needs an optional extra which is not installed."""
+
+
 class MmelWarning(UserWarning):
     """Something that works, but probably not as its user expects."""
 

@@ -1,0 +1,154 @@
+"""Tables of the book: what the paper reports, what was measured here, what a larger run gave, side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import MmelError
+from .cells import Cell, cells_of, higher_is_better, reasons_of
+from .paper import Reported, reported_for
+from .rows import NO_TEXT_MAP, PAPER, row_of
+
+NOT_RUN = "not run yet"
+Columns = Mapping[str, Mapping[str, Cell]]  # metric -> row -> cell
+
+
+def columns_of(frame: pd.DataFrame, modality: str, metrics: Sequence[str], **how) -> dict[str, dict[str, Cell]]:
+    """The cells of several columns; `how` are the settings of `cells_of`."""
+    return {metric: cells_of(frame, modality, metric, **how) for metric in metrics}
+
+
+def panels_of(columns: Columns, titles: Mapping[str, str], times: float = 1.0) -> dict[str, dict]:
+    """What `mmel.figures.forest` draws: paired differences from the reference, and which side is better."""
+    panels, better, certain = {}, {}, {}
+    for metric, title in titles.items():
+        apart = {row: cell for row, cell in columns[metric].items() if cell.versus is not None}
+        panels[title] = {
+            row: tuple(times * end for end in (cell.versus.low, cell.versus.mean, cell.versus.high))
+            for row, cell in apart.items()
+        }
+        better[title] = "right" if higher_is_better(metric) else "left"
+        certain[title] = [row for row, cell in apart.items() if cell.p is not None and cell.p < 0.05]
+    return {"panels": panels, "better": better, "certain": certain}
+
+
+def notes_of(frame: pd.DataFrame, resamples: int) -> list[str]:
+    """What stands below every table: how to read a cell, and the reason of each dash."""
+    notes = [
+        f"A cell: mean [95 % bootstrap interval over samples, {resamples:,} draws]. \\*: differs from `grad_eclip` on "
+        "the same samples, p < 0.05 after Holm's correction within the column. Bold: the best row, where the interval "
+        "of its difference from the next best leaves 0 out and p < 0.05. Reported: from the paper, on other data and "
+        "another model."
+    ]
+    failed = frame[frame.error != ""].groupby("row")["sample"].nunique()
+    reasons = reasons_of(frame)
+    return notes + [
+        f"Failures of `{row}`, {failed[row]} samples: {why}" for row, why in reasons.items() if row not in NO_TEXT_MAP
+    ]
+
+
+def dashes_of(order: Sequence[str]) -> str:
+    """Why the text cells of some rows are dashes, as one note."""
+    reasons = {row: NO_TEXT_MAP.get(row) or NO_TEXT_MAP.get(row_of(row).method) for row in order}
+    return "\N{EN DASH}: " + "; ".join(f"`{row}`: {why}" for row, why in reasons.items() if why) + "."
+
+
+def named_columns(columns: Columns, modality: str) -> dict[str, dict[str, dict[str, float | int]]]:
+    """Cells as plain numbers, for `mmel.results.note` and for a file that a larger run leaves."""
+    return {
+        f"{modality} {metric}": {
+            row: dict(zip(("mean", "low", "high", "count"), cell.interval, strict=True)) for row, cell in cells.items()
+        }
+        for metric, cells in columns.items()
+    }
+
+
+def read_stored(path: str | os.PathLike) -> dict | None:
+    """What a larger run left ({"run": words, "columns": ...}), or None where it has not been run yet."""
+    path = Path(path)
+    if not path.is_file():
+        return None
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return {"run": str(stored["run"]), "columns": dict(stored["columns"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise MmelError(
+            f"{path} should hold a run and its columns ({error!r}): run the notebook of it again."
+        ) from error
+
+
+def write_stored(path: str | os.PathLike, run: str, columns: Mapping[str, object]) -> None:
+    """Leave `named_columns` of a larger run beside the book; `run` says in words what was run on what."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"run": run, "columns": columns}, indent=1) + "\n"
+    path.write_text(text, encoding="utf-8")
+
+
+def lines_of(
+    columns: Columns,
+    titles: Mapping[str, str],  # metric -> its name in the head of the table
+    modality: str,
+    *,
+    reported: Mapping[tuple[str, str], Reported],
+    names: Mapping[str, str],  # metric -> that of the paper's CSV
+    stored: Mapping[str, dict | None],  # column title -> what `read_stored` gave
+    order: Sequence[str],
+    times: float = 1.0,
+    digits: int = 3,
+) -> tuple[list[str], list[list[str]]]:
+    """Head and lines of a table: for each metric what is reported, what this run measured, and each stored run."""
+    head, lines = ["row", "paper's row", "samples"], []
+    for title in titles.values():
+        head += [f"{title}: reported", "this run", *stored]
+    for row in order:
+        printed = {metric: reported_for(row, names[metric], reported) for metric in titles}
+        cells = [columns[metric][row] for metric in titles if row in columns[metric]]
+        line = [
+            f"`{row}`",
+            paper_name(row) if any(printed.values()) else "",
+            str(max((c.interval.count for c in cells), default=0)),
+        ]
+        for metric, there in printed.items():
+            line += [str(there) if there else "", cell_text(columns[metric].get(row), times, digits)]
+            line += [_stored(run, f"{modality} {metric}", row, times, digits) for run in stored.values()]
+        lines.append(line)
+    return head, lines
+
+
+def paper_name(row: str) -> str:
+    """The paper's name of the row that ours stands beside, if it has one."""
+    return next((name for name, ours in PAPER.items() if row in ours), "")
+
+
+def written(mean: float, low: float, high: float, times: float = 1.0, digits: int = 3) -> str:
+    """A mean and its interval: 0.123 [0.101, 0.145], with a true minus."""
+    text = f"{mean * times:.{digits}f} [{low * times:.{digits}f}, {high * times:.{digits}f}]"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def change(pair: tuple[Cell | None, Cell | None], times: float = 1.0, digits: int = 3) -> str:
+    """The means of two cells, from one to the other."""
+    means = ("\N{EN DASH}" if cell is None else f"{cell.interval.mean * times:.{digits}f}" for cell in pair)
+    return " \N{RIGHTWARDS ARROW} ".join(means)
+
+
+def cell_text(cell: Cell | None, times: float = 1.0, digits: int = 3) -> str:
+    """A cell as the tables show it: mean and interval, bold if best, a star if it differs from the reference."""
+    if cell is None:
+        return "\N{EN DASH}"
+    text = written(*cell.interval[:3], times, digits)
+    text = f"**{text}**" if cell.best else text
+    return text + (" \\*" if cell.p is not None and cell.p < 0.05 else "")
+
+
+def _stored(run: dict | None, metric: str, row: str, times: float, digits: int) -> str:
+    if run is None:
+        return NOT_RUN
+    there = run["columns"].get(metric, {}).get(row)
+    return "\N{EN DASH}" if there is None else written(there["mean"], there["low"], there["high"], times, digits)

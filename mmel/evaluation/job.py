@@ -1,0 +1,110 @@
+"""What is to be evaluated, as plain names and settings that can be sent to any worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+
+from ..clip import Clip, load_clip
+from ..data import open_dataset
+from ..errors import BadSetting, UnknownName
+from .header import header_of
+from .protocol import EvaluationProtocol, Row
+from .protocols import PROTOCOLS
+from .rows import ROWS, TABLES
+from .rows import rows as rows_named
+
+
+class ModelName(NamedTuple):
+    """The arguments of `load_clip`."""
+
+    model: str = "bundled"
+    pretrained: str | None = None
+    device: str = "auto"
+    precision: str = "fp32"
+
+    def load(self) -> Clip:
+        return load_clip(self.model, pretrained=self.pretrained, device=self.device, precision=self.precision)
+
+
+class DataName(NamedTuple):
+    """The arguments of `open_dataset`."""
+
+    name: str
+    root: str | None = None
+    count: int | None = None
+
+    def load(self) -> Sequence:
+        return open_dataset(self.name, root=self.root, count=self.count)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One evaluation. `model` and `data` are names to load by, or a `Clip` and a sequence already in memory."""
+
+    protocol: EvaluationProtocol
+    rows: tuple[Row, ...]
+    model: ModelName | Clip
+    data: DataName | Sequence
+    counts: Mapping[str, int] | None = None  # how many of the first samples a row gets; others get all
+    seed: int = 0
+    threads: int | None = None  # of torch, in every worker; None: as many as torch takes
+
+    def __post_init__(self) -> None:
+        names = [row.name for row in self.rows]
+        if not names or len(names) != len(set(names)):
+            raise BadSetting(f"an evaluation has one or more rows, each of its own name; got {names}.")
+        for name in self.counts or {}:
+            if name not in names:
+                raise UnknownName("row of `counts`", name, names)
+
+    @property
+    def by_name(self) -> bool:
+        """Can another process load all of it?"""
+        return isinstance(self.model, ModelName)
+
+
+class Worker:
+    """A model, its data and the protocol's shared state, held for as long as shards come."""
+
+    def __init__(self, job: Job):
+        if job.threads:
+            torch.set_num_threads(job.threads)
+        self.job = job
+        self.data = job.data.load() if isinstance(job.data, DataName) else job.data
+        self.clip = job.model.load() if isinstance(job.model, ModelName) else job.model
+
+    @cached_property
+    def header(self) -> dict[str, object]:
+        return header_of(self.job, self.clip, self.data)
+
+    @cached_property
+    def state(self) -> object:
+        """Made for the first sample only: a run with nothing left to do makes none."""
+        return self.job.protocol.prepare(self.clip, self.data)
+
+
+def protocol_named(protocol: str | EvaluationProtocol, settings: Mapping[str, object] | None = None):
+    """The protocol of that name with these settings, or the one given."""
+    if not isinstance(protocol, str):
+        return protocol
+    if protocol not in PROTOCOLS:
+        raise UnknownName("protocol", protocol, PROTOCOLS)
+    known = [name for name in getattr(PROTOCOLS[protocol], "__dataclass_fields__", {}) if name != "name"]
+    for name in settings or {}:
+        if name not in known:
+            raise UnknownName(f"setting of {protocol}", name, known)
+    return PROTOCOLS[protocol](**(settings or {}))
+
+
+def rows_of(rows: str | Sequence[str | Row], protocol: str, samples=None) -> tuple[Row, ...]:
+    """Rows as given, by their names, or "all": those of the protocol's table where it has one, else every one."""
+    if rows == "all":
+        rows = TABLES.get(protocol, tuple(ROWS))
+    elif isinstance(rows, str):
+        rows = [rows]
+    return tuple(row if isinstance(row, Row) else rows_named(row, samples=samples)[0] for row in rows)

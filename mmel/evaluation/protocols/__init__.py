@@ -1,0 +1,111 @@
+"""Each protocol by its name, and its sheet: everything that a number of it depends on, and what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..protocol import EvaluationProtocol
+from .localisation import Localisation
+from .microscope import Microscope
+from .table1 import Table1
+from .table2 import Table2
+from .table3 import Table3
+from .words import Words
+
+PROTOCOLS: dict[str, Callable[..., EvaluationProtocol]] = {
+    "table1": Table1,
+    "table2": Table2,
+    "table3": Table3,
+    "localisation": Localisation,
+    "words": Words,
+    "microscope": Microscope,
+}
+
+
+class Sheet(NamedTuple):
+    """What a protocol fixes."""
+
+    fill: str
+    steps: str
+    fraction: str
+    score: str
+    resolution: str
+    ends: str
+    leaves_out: str
+
+
+SHEETS: dict[str, Sheet] = {
+    "table1, image": Sheet(
+        "0 after normalisation: the mean colour of CLIP's training pictures",
+        "one: the min-maxed map itself is the mask",
+        "as much as the map says",
+        "cosine of the pair, before and after",
+        "the model's own, after crop and normalisation; the map upsampled bilinearly",
+        "two: the whole picture and the masked one",
+        "how much is kept: a map of ones everywhere loses nothing",
+    ),
+    "table1, text": Sheet(
+        "words go and the rest moves together (as written: id 0, no start and no end of text)",
+        "one: words above the text's median stay",
+        "half of the words or more",
+        "cosine of the pair, before and after",
+        "tokens",
+        "two: the whole text and the shortened one",
+        "the order among the words that stay",
+    ),
+    "table2, official": Sheet(
+        "deletion: uniform noise; insertion: from black",
+        "100, every tenth scored",
+        "half: 0.5 % of the pixels a step",
+        "accuracy @1 and @5 against the true label",
+        "the source picture's; resize and crop come after the edit",
+        "the whole picture only: first in deletion, last in insertion",
+        "the second half of the pixels, and how sure the model is; pixels outside of the crop are edited for nothing",
+    ),
+    "table2, full": Sheet(
+        "the picture's own mean colour, for both kinds",
+        "20, all scored",
+        "all of the pixels",
+        "probability of the true label, the model's own scale of cosines",
+        "the source picture's",
+        "both",
+        "whether the prediction itself changes",
+    ),
+    "table3 (ours)": Sheet(
+        "the word goes and the rest moves together (others: id 0 in its place; hidden from attention)",
+        "10, the nearest whole number of words each",
+        "all of the words",
+        "recall at 1, 5 and 10 over the whole gallery",
+        "tokens between start and end of text",
+        "both",
+        "how the other captions of the gallery would fare: they stay whole",
+    ),
+    "localisation": Sheet(
+        "none: nothing is edited",
+        "none",
+        "segmentation: above the map's mean",
+        "exact masks: highest pixel, share of the mass, overlap, objects found",
+        "the mask's; the map upsampled bilinearly",
+        "none",
+        "whether the model looked there: a map may be right about the world and wrong about the model",
+    ),
+    "words": Sheet(
+        "none: nothing is edited",
+        "none",
+        "none",
+        "words that name an object: highest token, share of the mass, ranking",
+        "tokens between start and end of text",
+        "none",
+        "words that are right for another reason: of number, of place, of relation",
+    ),
+    "microscope": Sheet(
+        "noise, black, blur and the mean colour",
+        "20, all scored",
+        "a quarter, a half and all of the pixels",
+        "cosine, probability and hit @1",
+        "the source picture's",
+        "both, the whole picture only, none",
+        "texts",
+    ),
+}

@@ -1,0 +1,67 @@
+"""Does a map point at what is asked for, and does a caption's map find all that is named? Exact masks decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...clip import Clip, embed_text, prepare_images
+from ...errors import DatasetError
+from ..protocol import Measurement, Row
+from .finding import Named, judged_maps, named_by, objects_found, questions_of
+from .making import image_maps
+from .scoring import class_embeds
+
+
+class Asked(NamedTuple):
+    """What asks for each thing by its name."""
+
+    embeds: Float[Tensor, "class embed"]
+    places: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """One map for each thing in the picture, judged on its mask, and one for the caption, judged on all of them."""
+
+    name: str = "localisation"
+
+    def prepare(self, clip: Clip, data) -> Asked:
+        """The class ensembles of the dataset, which ask for things by name."""
+        if data.prompts is None or data.classes is None:
+            raise DatasetError(f"localisation asks for classes by name, and {data.name} has none.")
+        return Asked(class_embeds(clip, data.prompts), {name: place for place, name in enumerate(data.classes)})
+
+    def measure(self, clip: Clip, state: Asked, example, row: Row, seed: int) -> Iterator[Measurement]:
+        """The localisation scores of one picture; objects in a relation only where a caption of the world has one."""
+        masks = questions_of(example.masks or {})
+        names = [name for name in masks if name in state.places]
+        if not names:
+            raise DatasetError(f"{example.key} has no mask of a known class, which localisation needs.")
+        pixels = prepare_images(clip, example.image)
+        asked = state.embeds[[state.places[name] for name in names]]
+        named = _spoken(example, masks)
+        embeds = torch.cat([asked, embed_text(clip, named[0]).detach()]) if named else asked
+        maps = image_maps(clip, row, pixels.expand(len(embeds), -1, -1, -1), embeds, seed).cpu()
+        found = judged_maps(maps[: len(names)], torch.stack([masks[name] for name in names]))
+        if named:
+            found |= objects_found(maps[-1], named[1])
+        for metric, value in found.items():
+            yield Measurement("image", metric, value, [])
+
+
+def _spoken(example, masks) -> tuple[str, Named] | None:
+    """A caption and what it names: exactly, in the bundled world, where one with a relation comes first."""
+    scene = getattr(example, "scene", None)
+    if scene is not None and scene.captions:
+        related = [each for each in scene.captions if any(word.role == "relation" for word in each.words)]
+        caption = (related or scene.captions)[0]
+        return caption.text, named_by(scene, caption)
+    if not example.captions:
+        return None
+    return example.captions[0], Named([mask.numpy() for mask in masks.values()], [])

@@ -1,0 +1,96 @@
+"""One set of curves read in many ways: a curve over the whole picture holds every shorter one, and every score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import t as student
+from torch import Tensor
+
+from ...metrics import FILLS, step_auc
+from .editing import Ask, Embedded
+
+STEPS = 20
+SCORES = ("cosine", "probability", "hit@1")
+FRACTIONS = (0.25, 0.5, 1.0)
+ENDS = ("both", "original", "none")
+
+
+class View(NamedTuple):
+    """One way to read a curve."""
+
+    kind: str
+    fill: str
+    score: str
+    fraction: float
+    ends: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.fill} {self.score} {self.fraction:g} {self.ends}"
+
+
+VIEWS = tuple(View(*each) for each in product(("deletion", "insertion"), FILLS, SCORES, FRACTIONS, ENDS))
+
+
+def asks_of(map: Float[Tensor, "rows columns"], seed: int) -> list[Ask]:
+    """The curves that every view can be read from: one a kind and fill, over the whole picture."""
+    how = {"steps": STEPS, "fraction": 1.0, "ends": "both"}
+    return [Ask(kind, map, {**how, "fill": fill}, seed) for kind in ("deletion", "insertion") for fill in FILLS]
+
+
+def areas_of(
+    curves: Iterable[Embedded], classes: Float[Tensor, "class embed"], label: int, scale: float
+) -> dict[str, float]:
+    """The area of every view, by `step_auc`: as if its points stood at equal distances."""
+    pairs = [(kind, fill) for kind in ("deletion", "insertion") for fill in FILLS]
+    scores = {}
+    for (kind, fill), curve in zip(pairs, curves, strict=True):
+        cosines = (curve.embeds @ classes.T).cpu().double()  # points class
+        values = (cosines[:, label], (scale * cosines).softmax(1)[:, label], (cosines.argmax(1) == label).double())
+        scores |= {(kind, fill, score): value for score, value in zip(SCORES, values, strict=True)}
+    return {view.name: float(step_auc(scores[view[:3]][list(points_of(view))])) for view in VIEWS}
+
+
+def points_of(view: View) -> Iterable[int]:
+    """Which points of a whole curve this view reads: as the edits of a shorter protocol with these end points."""
+    last = round(STEPS * view.fraction)
+    whole, empty = (0, STEPS) if view.kind == "deletion" else (STEPS, 0)
+    wanted = {"both": {whole, empty}, "original": {whole}, "none": set()}[view.ends]
+    middle = set(range(1, min(last, STEPS - 1) + 1))
+    return sorted(middle | wanted | ({STEPS} if last == STEPS else set()))
+
+
+class Flip(NamedTuple):
+    """Two methods, and how many views say with certainty that the first is better, and that the second is."""
+
+    first: str
+    second: str
+    first_better: int
+    second_better: int
+    undecided: int
+
+
+def flips(values: dict[str, Float[np.ndarray, "view sample"]], higher: Float[np.ndarray, " view"]) -> list[Flip]:
+    """For each pair of methods, what the views say. `higher`: 1 where a high area is good, -1 where a low one is.
+
+    Notes
+    -----
+    "With certainty": zero lies outside of the 95 % interval of the mean paired difference, by Student's t. A view by
+    itself, so of many views some are certain by luck: a few views against many are no flip.
+    """
+    names, found = list(values), []
+    width = float(student.ppf(0.975, next(iter(values.values())).shape[1] - 1))
+    for i, first in enumerate(names):
+        for second in names[i + 1 :]:
+            gaps = (values[first] - values[second]) * higher[:, None]
+            error = gaps.std(1, ddof=1) / gaps.shape[1] ** 0.5
+            sure = abs(gaps.mean(1)) > width * error
+            better = int((sure & (gaps.mean(1) > 0)).sum())
+            worse = int((sure & (gaps.mean(1) < 0)).sum())
+            found.append(Flip(first, second, better, worse, len(gaps) - better - worse))
+    return found

@@ -1,0 +1,91 @@
+"""What the protocols share: edited pictures and texts as embeddings, class ensembles, labels, words of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, UInt8
+from PIL import Image
+from torch import Tensor
+
+from ...clip import Clip, embed_image, embed_text, prepare_images, prepare_texts
+from ...errors import TextError, UnsupportedModel
+
+GEOMETRY = ("Resize", "CenterCrop")  # steps of a picture transform that take pixels as well as pictures
+SKIPPED = ("MaybeConvertMode", "MaybeToTensor", "ToTensor", "_convert_to_rgb", "function")
+PATHS = ("exact", "device")
+AT_ONCE = 64  # pictures in one forward pass
+
+
+def device_pixels(clip: Clip, pictures: UInt8[Tensor, "batch rows columns 3"]) -> Float[Tensor, "batch 3 height width"]:
+    """`clip.preprocess` of many pictures at once, without PIL: resize and crop as pixels on the model's device.
+
+    Notes
+    -----
+    Where pictures are resized, a channel may differ from PIL's by one step of 255, for PIL rounds after each axis.
+    """
+    pixels = pictures.to(clip.device).permute(0, 3, 1, 2).contiguous()  # batch 3 rows columns
+    for step in getattr(clip.preprocess, "transforms", (None,)):
+        name = type(step).__name__
+        if name in GEOMETRY:
+            pixels = step(pixels)
+        elif name == "Normalize":
+            pixels = step(pixels.to(clip.dtype) / 255)
+        elif name not in SKIPPED:
+            raise UnsupportedModel(
+                f"the picture transform of {clip.name!r} has a step {name!r} that is not known to work on pixels: "
+                "score by path='exact', which sends every picture through the transform itself."
+            )
+    return pixels
+
+
+@torch.no_grad()
+def embed_pictures(
+    clip: Clip, pictures: UInt8[Tensor, "batch rows columns 3"], path: str = "device"
+) -> Float[Tensor, "batch embed"]:
+    """Embeddings of edited pictures; `path` "exact" sends each through PIL and the transform, as official code does."""
+    parts = []
+    for some in pictures.split(AT_ONCE):
+        if path == "exact":
+            pixels = prepare_images(clip, [Image.fromarray(one) for one in some.cpu().numpy()])
+        else:
+            pixels = device_pixels(clip, some)
+        parts.append(embed_image(clip, pixels).float())
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def embed_pixels(clip: Clip, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch embed"]:
+    """Embeddings of pixels that are prepared already, some at a time."""
+    return torch.cat([embed_image(clip, some).float() for some in pixels.split(AT_ONCE)])
+
+
+@torch.no_grad()
+def embed_tokens(clip: Clip, tokens: Int[Tensor, "batch context"]) -> Float[Tensor, "batch embed"]:
+    """Embeddings of texts, each different one embedded once."""
+    different, which = torch.unique(tokens, dim=0, return_inverse=True)
+    made = torch.cat([embed_text(clip, some).float() for some in different.split(4 * AT_ONCE)])
+    return made[which]
+
+
+@torch.no_grad()
+def class_embeds(clip: Clip, prompts: Sequence[Sequence[str]]) -> Float[Tensor, "class embed"]:
+    """One unit embedding a class: the mean of its prompts' unit embeddings, as build_zero_shot_classifier makes it."""
+    flat = embed_tokens(clip, torch.cat([prepare_texts(clip, list(each)) for each in prompts]))
+    means = torch.stack([each.mean(0) for each in flat.split([len(each) for each in prompts])])
+    return F.normalize(means, dim=-1)
+
+
+def spans_of(clip: Clip, text: str) -> list[tuple[int, int]]:
+    """Where in `text` the characters of each of its tokens stand, in order, start and end of text left out."""
+    spans, place, low = [], 0, text.lower()
+    for index in clip.tokenizer.encode(text):
+        piece = clip.tokenizer.decode([index]).strip()
+        start = low.find(piece, place)
+        if start < 0:
+            raise TextError(f"the token {piece!r} is not found in {text!r}: its words cannot be told apart.")
+        place = start + len(piece)
+        spans.append((start, place))
+    return spans

@@ -1,0 +1,83 @@
+"""Table 2: deletion and insertion on zero-shot classification, by the official protocol and by the full one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...clip import Clip, prepare_images
+from ...errors import DatasetError
+from ...metrics import PROTOCOLS, auc, hits_at_k, step_auc
+from ..protocol import Measurement, Row
+from .editing import Ask, Embedded, embedded_curves
+from .making import image_maps
+from .scoring import class_embeds, embed_pixels
+
+KINDS = ("deletion", "insertion")
+KS = (1, 5)
+
+
+class Classes(NamedTuple):
+    """The class ensembles, and the model's own scale of cosines."""
+
+    embeds: Float[Tensor, "class embed"]
+    scale: float
+
+
+@dataclass(frozen=True)
+class Table2:
+    """A map for the true label, and one for the predicted one; both are judged by the true label, as officially.
+
+    `official`: accuracy @1 and @5 while 100 steps of 0.5 % of the source picture's pixels become noise (deletion) or
+    come back from black (insertion). `full`: the probability of the label while all of the picture goes.
+    """
+
+    protocols: tuple[str, ...] = ("official", "full")
+    targets: tuple[str, ...] = ("true", "predicted")
+    path: str = "device"  # "exact": every edited picture goes through PIL
+    name: str = "table2"
+
+    def prepare(self, clip: Clip, data) -> Classes:
+        """The class ensembles, from the dataset's own prompts."""
+        if data.prompts is None:
+            raise DatasetError(f"table2 asks for classes, and {data.name} has none: take scenes/classes or imagenet.")
+        return Classes(class_embeds(clip, data.prompts), float(clip.model.logit_scale.detach().exp()))
+
+    def measure(self, clip: Clip, state: Classes, example, row: Row, seed: int) -> Iterator[Measurement]:
+        """Areas of the curves of one picture; `steps` are their points. A right prediction has one map, made once."""
+        if example.label is None:
+            raise DatasetError(f"{example.key} has no label, which table2 needs.")
+        pixels = prepare_images(clip, example.image)
+        predicted = int((embed_pixels(clip, pixels)[0] @ state.embeds.T).argmax())
+        labels = {"true": example.label, "predicted": predicted}
+        wanted = list(dict.fromkeys(labels[target] for target in self.targets))
+        maps = image_maps(clip, row, pixels.expand(len(wanted), -1, -1, -1), state.embeds[wanted], seed)
+        asks = [Ask(kind, map, PROTOCOLS[p], seed) for map in maps for p in self.protocols for kind in KINDS]
+        curves = iter(embedded_curves(clip, example.image, asks, path=self.path))
+        made = {(label, p, kind): next(curves) for label in wanted for p in self.protocols for kind in KINDS}
+        for target in self.targets:
+            for protocol in self.protocols:
+                for kind in KINDS:
+                    curve = made[labels[target], protocol, kind]
+                    read = official_scores if protocol == "official" else full_scores
+                    yield from read(curve, state, example.label, kind, target)
+
+
+def official_scores(curve: Embedded, state: Classes, label: int, kind: str, target: str) -> Iterator[Measurement]:
+    """Hits at 1 and 5 at each point, and their area as if the points stood at equal distances."""
+    similarities = curve.embeds @ state.embeds.T  # points class
+    for k in KS:
+        hits = hits_at_k(similarities, [label] * len(similarities), k)
+        yield Measurement("image", f"{kind} {target} @{k}", float(step_auc(hits)), hits.tolist())
+
+
+def full_scores(curve: Embedded, state: Classes, label: int, kind: str, target: str) -> Iterator[Measurement]:
+    """The probability of the true label at each point, and the area over the true share of edited pixels."""
+    cosines = (curve.embeds @ state.embeds.T).double().cpu()
+    values = torch.softmax(state.scale * cosines, 1)[:, label]
+    yield Measurement("image", f"{kind} {target} probability", float(auc(curve.fractions, values)), values.tolist())

@@ -1,0 +1,81 @@
+"""Table 3: words go from captions, or come back, while pictures and captions look for each other in a gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from ...clip import Clip, prepare_images, prepare_texts
+from ...errors import DatasetError
+from ...metrics import step_auc
+from ..protocol import Measurement, Row
+from .making import text_maps
+from .retrieval import KS, Gallery, Retrieved, edited_texts, embed_edited, retrieved
+from .scoring import AT_ONCE, embed_pixels, embed_tokens
+
+KINDS = ("deletion", "insertion")
+
+
+class Searched(NamedTuple):
+    """A gallery, and at which place each sample's picture stands."""
+
+    gallery: Gallery
+    places: Mapping[str, int]
+    memo: dict[str, dict[bytes, object]]  # of the sample at hand: its edited texts, for the next row
+
+
+@dataclass(frozen=True)
+class Table3:
+    """For each of a picture's captions a text map; the captions are edited in its order, the gallery stays whole.
+
+    Our protocol, for the official one is not published.
+    """
+
+    readings: tuple[str, ...] = ("remove",)  # what becomes of a word that goes
+    steps: int = 10
+    captions: int = 5  # of each picture
+    gallery: object = None  # the dataset to look in; None: the dataset that is evaluated
+    name: str = "table3"
+
+    def prepare(self, clip: Clip, data) -> Searched:
+        """Embeddings of the whole gallery."""
+        data = self.gallery or data
+        pictures, texts, owner, places = [], [], [], {}
+        for start in range(0, len(data), AT_ONCE):
+            some = list(data[start : start + AT_ONCE])
+            pictures.append(embed_pixels(clip, torch.cat([prepare_images(clip, each.image) for each in some])))
+            for example in some:
+                places[example.key] = len(places)
+                own = example.captions[: self.captions]
+                texts += own
+                owner += [places[example.key]] * len(own)
+        tokens = prepare_texts(clip, texts)
+        where = tokens.device
+        whole = Gallery(torch.cat(pictures), embed_tokens(clip, tokens), torch.tensor(owner, device=where))
+        return Searched(whole, places, {})
+
+    def measure(self, clip: Clip, state: Searched, example, row: Row, seed: int) -> Iterator[Measurement]:
+        """Areas of recall at 1, 5 and 10 in both directions; `steps` are the points of the curve."""
+        if example.key not in state.places:
+            raise DatasetError(f"{example.key} is not in the gallery: evaluate samples that it holds.")
+        texts = list(example.captions[: self.captions])
+        maps = text_maps(clip, row, prepare_images(clip, example.image), texts, seed).cpu()
+        if example.key not in state.memo:
+            state.memo.clear()
+        memo = state.memo.setdefault(example.key, {})
+        for reading in self.readings:
+            for kind in KINDS:
+                how = {"kind": kind, "reading": reading, "steps": self.steps}
+                edited = [edited_texts(clip, text, map, **how) for text, map in zip(texts, maps, strict=True)]
+                found = retrieved(state.gallery, state.places[example.key], embed_edited(clip, edited, memo))
+                yield from _scores(found, kind, reading)
+
+
+def _scores(found: Retrieved, kind: str, reading: str) -> Iterator[Measurement]:
+    suffix = "" if reading == "remove" else f" {reading}"
+    for direction, hits in found._asdict().items():
+        for k, points in zip(KS, hits, strict=True):
+            yield Measurement("text", f"{kind} {direction} @{k}{suffix}", float(step_auc(points)), points.tolist())
