@@ -127,7 +127,7 @@ def explain(
         trace = record(clip, pairs.images, text_embed.to(clip.dtype), layers=count, modality="image")
         last = trace.image_layers[-1]
         tower = list(blocks(clip, "image"))
-        stream = finish_block(tower[-1], last.block_in, last.attn_out)
+        stream = finish_block(tower[-1], last.block_in[:, :1], last.attn_out[:, :1])  # of the class token
         tokens = normalize(wide(image_readout(clip, second_path(clip, trace.image_layers, stream))), dim=-1)
         if contrast is None:
             none = empty_text(clip, templates) if empty is None else empty

@@ -90,7 +90,8 @@ def image_layer_map(
     v = layer.v[:, 1:]
     if not key_similarity:
         return grad_eclip_map(grad, v, torch.ones_like(wide(v[..., 0])))
-    q, k = (block.attn.out_proj(x) if projected_keys else x for x in (layer.q, layer.k))
+    q = layer.q[:, :1] if similarity == "class" else layer.q  # sim_qk reads no other query
+    q, k = (block.attn.out_proj(x) if projected_keys else x for x in (q, layer.k))
     return grad_eclip_map(grad, v, (sim_qk if similarity == "class" else combined_similarity)(q, k))
 
 
