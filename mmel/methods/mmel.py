@@ -169,7 +169,8 @@ def image_part(clip: Clip, trace: ClipTrace, settings: MmelSettings) -> Float[Te
         queries = [spatial_tokens(layer.q, trace.grid).flatten(1, 3) for layer in trace.image_layers]
         counted = torch.ones_like(bases[0], dtype=torch.bool)
         thetas = settings.thetas(len(blocks(clip, "image")))[-len(bases) :]
-        map = gated(bases, queries, counted, thetas, settings, _width(clip, "image", settings)).unflatten(1, trace.grid)
+        part = settings.part(blocks(clip, "image")[-1].attn)
+        map = gated(bases, queries, counted, thetas, settings, part).unflatten(1, trace.grid)
     return map if settings.contrast_share is None else enhance_contrast(map, settings.contrast_share)
 
 
@@ -182,7 +183,7 @@ def text_part(clip: Clip, trace: ClipTrace, settings: MmelSettings) -> Float[Ten
         queries = [layer.q for layer in trace.text_layers]
         shared = [base / len(queries)] * len(queries)  # the text's ReLU comes after the sum: no map of one layer
         thetas = settings.thetas(len(blocks(clip, "text")))[-len(queries) :]
-        return gated(shared, queries, counted, thetas, settings, _width(clip, "text", settings))
+        return gated(shared, queries, counted, thetas, settings, settings.part(blocks(clip, "text")[-1].attn))
 
 
 @torch.enable_grad()
@@ -212,19 +213,21 @@ def explain(
     contrast_share: float | None = MmelSettings.contrast_share,
     text: str = MmelSettings.text,
 ) -> Attribution:
-    """Eq. 9: Imran and Lee 2025 (arXiv 2509.15243), with the fields of `MmelSettings`; no code was published.
+    r"""Eq. 9: Imran and Lee 2025 (arXiv 2509.15243), with the fields of `MmelSettings`; no code was published.
 
-    Explains the cosine of the pair. Image: patches. Text: positions 0 to end of text (`text="none"`: no map).
-    `**mmel.LITERAL` is what the equations say and nothing else, `**mmel.WORKING` our best reading, chosen on the
-    validation split of the bundled world. Cost: one forward pass of each tower, for each map a backward pass to the
-    first of `layers`; and Eq. 3's products of width x 2 width a token, one for each layer and one for each scale of it.
+    Explains the cosine of the pair. `**mmel.LITERAL` is what the equations say and nothing else, `**mmel.WORKING` our
+    best reading, chosen on the validation split of the bundled world.
+
+    .. math:: E_{MMEL} = E \cdot [1 + \alpha \, \sigma(\textstyle\sum_s \text{SemanticLevel}_s)]
+
+    Shapes: image [batch, rows, columns], text [batch, context] (`text="none"`: no map). Cost: one forward pass of each
+    tower, for each map a backward pass to the first of `layers`; in each block 1 + `scales` products of Eq. 4's size.
 
     Notes
     -----
     Read literally, Eq. 9 hardly re-orders Grad-ECLIP: the cosines of Eq. 5 are divided by the root of the width, so
-    the gate lies close to 1 + alpha / 2 for every patch (a few per cent of spread; E <= E_MMEL <= (1 + alpha) E).
-    T ends in a layer norm and forgets the scale of Eq. 1. Deletion and insertion depend on the order of the patches
-    only: what differs there from Grad-ECLIP comes from the blocks that are summed. Texts: not defined by the paper.
+    the gate lies close to 1 + alpha / 2 for every patch, and T ends in a layer norm and forgets the scale of Eq. 1.
+    Deletion and insertion depend on the order of the patches only. Texts: not defined by the paper.
     """
     named = {name: value for name, value in locals().items() if name in MmelSettings.__dataclass_fields__}
     pairs, settings = prepare(clip, images, texts), MmelSettings(**named)
@@ -244,8 +247,3 @@ def explain(
     image = image_part(clip, trace, settings) if "image" in wanted else None
     words = token_map(text_part(clip, trace, settings), trace.eos, clip.context_length) if "text" in wanted else None
     return Attribution(image, words, trace.score.detach(), "mmel", asdict(settings) | {"modality": modality})
-
-
-def _width(clip: Clip, tower: str, settings: MmelSettings) -> int:
-    attention = blocks(clip, tower)[-1].attn
-    return attention.in_proj_weight.shape[1] // ((settings.heads or attention.num_heads) if settings.head_wise else 1)
