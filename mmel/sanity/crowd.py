@@ -1,0 +1,135 @@
+"""Sec. 4.7, error analysis: every metric of a map, with what the scene is like, one row a scene and method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from zlib import crc32
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..clip import Clip, embed_image, embed_text, prepare, similarity
+from ..errors import BadSetting
+from ..maps import normalize
+from ..methods import explain
+from ..methods.perturb import image_score
+from ..metrics import (
+    auc,
+    confidence_drop,
+    confidence_increase,
+    deletion_curve,
+    energy_pointing_game,
+    insertion_curve,
+    masked_image,
+    multi_object_recall,
+    pointing_game,
+)
+from ..scenes import NAMES, TEMPLATES, Scene, class_prompts
+from .failures import failure, spread_of
+from .likeness import on_grid
+from .runs import Row
+
+LEAST = 40  # visible pixels of an object that is asked for: a sixth of a patch of 16 x 16
+
+
+class Question(NamedTuple):
+    """A scene and the object of it that is asked for, with the text that asks."""
+
+    scene: Scene
+    target: int
+    text: str
+
+
+def question(scene: Scene, *, least: int = LEAST) -> Question:
+    """One object of a scene, drawn by the scene's key among those with `least` visible pixels, asked for by name."""
+    seen = [index for index, mask in enumerate(scene.masks) if mask.sum() >= least]
+    if not seen:
+        raise BadSetting(f"no object of scene {scene.key!r} has {least} visible pixels: ask for fewer.")
+    target = seen[crc32(f"target {scene.key}".encode()) % len(seen)]
+    name = scene.objects[target].name
+    return Question(scene, target, class_prompts()[NAMES.index(name)][TEMPLATES.index("{}")])
+
+
+def traits(asked: Question) -> dict[str, float | int | str]:
+    """What may make a question hard: the number of objects, and the size and visible share of the one asked for."""
+    scene, thing = asked.scene, asked.scene.objects[asked.target]
+    area = float(scene.masks[asked.target].mean())
+    return {"scene": scene.key, "objects": len(scene.objects), "area": area, "visible": thing.visible}
+
+
+def measured(
+    clip: Clip,
+    asked: Sequence[Question],
+    rows: Mapping[str, Row],
+    *,
+    curves: int = 0,  # of the questions, the first so many get deletion and insertion curves too
+    steps: int = 8,
+    batch_size: int = 64,
+) -> list[dict[str, float | int | str]]:
+    """One record for each question and row: the traits, the metrics, and the kind of failure.
+
+    Metrics of the object's own name: `pointing_game`, `energy_pointing_game`, `spread` (`spread_of`),
+    `confidence_drop`, `confidence_increase`, and for the first `curves` questions `deletion_auc` and `insertion_auc`
+    (all pixels, to the picture's mean colour, on the model's own pixels); of the scene's caption:
+    `multi_object_recall`. `lift` is the energy divided by the object's share of the picture: 1 for a flat map.
+    """
+    pixels = prepare(clip, [each.scene.image for each in asked], ["a"]).images
+    names = embed_text(clip, [each.text for each in asked])
+    whole = embed_text(clip, [each.scene.captions[0].text for each in asked])
+    before, records = similarity(embed_image(clip, pixels), names), []
+    for row, (method, settings) in rows.items():
+        how = {**settings, "modality": "image", "batch_size": batch_size}
+        maps, wide = (_patches(clip, explain(clip, pixels, text, method, **how).image) for text in (names, whole))
+        kept = masked_image(pixels, normalize(maps).to(pixels))
+        after = similarity(embed_image(clip, kept), names)
+        for i, each in enumerate(asked):
+            record = {**traits(each), "row": row, **_located(each, maps[i], wide[i])}
+            record["confidence_drop"] = float(confidence_drop(before[i], after[i]))
+            record["confidence_increase"] = float(confidence_increase(before[i], after[i]))
+            if i < curves:
+                record |= _curved(clip, pixels[i], names[i], maps[i], steps)
+            records.append(record)
+    return records
+
+
+def _located(asked: Question, map: Float[Tensor, "rows columns"], wide: Float[Tensor, "rows columns"]) -> dict:
+    """Metrics against the masks: `map` of the name, `wide` of the caption."""
+    masks = torch.as_tensor(asked.scene.masks)
+    own, size = masks[asked.target], tuple(masks.shape[1:])
+    energy = float(energy_pointing_game(map, own))
+    return {
+        "pointing_game": float(pointing_game(map, own)),
+        "energy_pointing_game": energy,
+        "lift": energy / float(own.double().mean()),
+        "spread": spread_of(map, size),
+        "multi_object_recall": float(multi_object_recall(wide, masks[named(asked.scene)])),
+        "failure": failure(map, masks, [asked.target]),
+    }
+
+
+def named(scene: Scene) -> list[int]:
+    """The visible objects that a scene's first caption names."""
+    found = {index for word in scene.captions[0].words if word.role == "object" for index in word.objects}
+    return sorted(index for index in found if scene.masks[index].any())
+
+
+def related(scene: Scene) -> list[int]:
+    """The two objects of the relation in a scene's first caption; empty where it states none, or one is not seen."""
+    pairs = [word.objects for word in scene.captions[0].words if word.role == "relation"]
+    return list(pairs[0]) if pairs and all(scene.masks[index].any() for index in pairs[0]) else []
+
+
+def _curved(clip: Clip, pixels: Tensor, text: Tensor, map: Tensor, steps: int) -> dict[str, float]:
+    score = image_score(clip, text)
+    areas = {}
+    for name, curve in (("deletion_auc", deletion_curve), ("insertion_auc", insertion_curve)):
+        made = curve(score, pixels, map.to(pixels), steps=steps)
+        areas[name] = float(auc(made.fractions, made.values))
+    return areas
+
+
+def _patches(clip: Clip, map: Float[Tensor, "batch rows columns"]) -> Float[Tensor, "batch rows columns"]:
+    side = clip.image_size // clip.patch_size
+    return on_grid(map, (side, side))
