@@ -102,9 +102,7 @@ def broken_line_slow(x: Vector, y: Vector, breaks: Vector) -> tuple[float, Vecto
 def half_mass_slow(map: Matrix) -> float:
     """The share of the places with the highest values that hold half of the positive mass."""
     values = sorted((max(0.0, value) for row in map for value in row), reverse=True)
-    held = 0.0
-    for number, value in enumerate(values, 1):
-        held += value
-        if held >= sum(values) / 2:
-            break
+    number, held = 0, 0.0
+    while held < sum(values) / 2:
+        number, held = number + 1, held + values[number]
     return number / len(values)

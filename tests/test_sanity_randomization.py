@@ -140,8 +140,8 @@ def test_shares_are_counted_by_hand(clip):
 
 def test_weights_come_back_after_an_exception_and_within_another_context(clip):
     before = bits(clip.model)
-    with pytest.raises(ZeroDivisionError), sanity.randomize(clip):
-        1 / 0
+    with pytest.raises(RuntimeError, match="in the middle"), sanity.randomize(clip):
+        raise RuntimeError("in the middle")
     assert bits(clip.model) == before
 
     def fails(_):
@@ -178,7 +178,7 @@ def test_cascades_meet_where_all_is_random(clip):
     assert down[-1].share == up[-1].share == (1.0, 1.0) and down[0].share == (0.0, 0.0)
     for rungs in (down, up):
         shares = [rung.share.tower for rung in rungs]
-        assert all(a < b for a, b in zip(shares, shares[1:], strict=False))
+        assert shares == sorted(set(shares))
     alone = sanity.cascade(clip, look, order="independent", tower="both")
     assert sum(rung.share.model for rung in alone) == pytest.approx(1)
     assert torch.equal(alone[1].seen, down[1].seen) and torch.equal(alone[-1].seen, up[1].seen)
@@ -219,7 +219,14 @@ def test_rows_see_the_same_weights_and_drawn_rows_their_own_seeds(clip):
 def test_text_maps_count_words_only(clip):
     images, tokens = (each[3:6] for each in pair_batch())
     found = sanity.dissolve(
-        clip, images, tokens, {"row": ("chefer", {})}, tower="text", modality="text", seeds=(0,), steps=["text block 11"]
+        clip,
+        images,
+        tokens,
+        {"row": ("chefer", {})},
+        tower="text",
+        modality="text",
+        seeds=(0,),
+        steps=["text block 11"],
     )
     ends = tokens.argmax(-1)
     values = found.likeness("row", sanity.spearman, ends)

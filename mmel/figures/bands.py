@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from ..errors import ShapeMismatch
 from .frame import DASHES, FRAME, HUES, INK, MUTED, SIZES, Drawing, array_of, drawing
@@ -21,7 +22,7 @@ def bands(
     x_names: Sequence[str] = (),  # of the places of x, written upright below the lowest panels
     xlabel: str = "",
     ylabel: str = "",
-    controls: Sequence[str] = (),  # names of the lines to draw in grey, with their names once only
+    controls: Sequence[str] = (),  # names of lines to draw in grey; their names stand below, once
     limits: tuple[float, float] | None = None,  # of y; None: what the panels need
     marks: Mapping[str, Sequence[float]] | None = None,  # panel -> x of vertical lines
     columns: int = 2,
@@ -34,26 +35,47 @@ def bands(
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     below = 0.3 + 0.065 * max(map(len, x_names), default=0)
-    figure = drawing(width, height * rows + below)
+    figure = drawing(width, height * rows + below + 0.3 * bool(controls))
     places = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    named: set[str] = set()
     for index, (place, (title, lines)) in enumerate(zip(places, panels.items(), strict=False)):
-        _frame(place, title, xlabel if index >= len(panels) - columns else "", ylabel if not index % columns else "")
-        hues = iter(HUES[:6] * len(lines))
-        for order, (name, band) in enumerate(lines.items()):
-            grey = name in controls
-            label = "" if grey and name in named else escaped(name)
-            named |= {name}
-            dash = DASHES[1 + list(controls).index(name) % 3] if grey else DASHES[order // 6 % 4]
-            _line(place, x, band, label, MUTED if grey else next(hues), dash, 1.2 if grey else 1.8)
+        _frame(place, xlabel if index >= len(panels) - columns else "", ylabel if not index % columns else "")
+        own = {name: band for name, band in lines.items() if name not in controls}
+        drawn = [_line(place, x, lines[name], *_grey(controls, name)) for name in controls if name in lines]
+        for order, (name, band) in enumerate(own.items()):
+            _line(place, x, band, escaped(name), HUES[order % 6], DASHES[order // 6 % 4], 1.8)
         for at in (marks or {}).get(title, ()):
             place.axvline(at, color=INK, linestyle=":", linewidth=1)
-        place.legend(fontsize=7.5, frameon=False, loc="best", handlelength=1.8, labelspacing=0.25)
+        _legend(place, title, len(own), 2 if columns > 1 else 4)
+    if drawn:
+        figure.legend(handles=drawn, loc="outside lower center", ncols=len(drawn), fontsize=8, frameon=False)
     _ticks(places, len(panels), columns, x, x_names, limits)
     return figure
 
 
-def _frame(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
+def _grey(controls: Sequence[str], name: str) -> tuple[str, str, str, float]:
+    """Name, colour, dashes and width of a control's line."""
+    return (
+        escaped(name),
+        MUTED,
+        ((0, (5, 2)), (0, (2, 2)), (0, (6, 2, 1, 2)), (0, (1, 1)))[list(controls).index(name) % 4],
+        1.2,
+    )
+
+
+def _legend(axes: Axes, title: str, lines: int, columns: int) -> None:
+    """The panel's title, and between it and the panel the names of its lines: they never lie on a curve."""
+    names = [handle for handle in axes.get_lines() if not handle.get_label().startswith("_")][-lines:] if lines else []
+    rows = -(-len(names) // columns)
+    axes.set_title(title, size=SIZES["label"], color=INK, loc="left", weight="bold", parse_math=False,
+                   pad=5 + 10.5 * rows)  # fmt: skip
+    if names:
+        axes.legend(
+            handles=names, loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=columns, fontsize=7.5, frameon=False,
+            handlelength=1.6, labelspacing=0.2, columnspacing=1.0, borderpad=0.1, borderaxespad=0.1,
+        )  # fmt: skip
+
+
+def _frame(axes: Axes, xlabel: str, ylabel: str) -> None:
     axes.set_axisbelow(True)
     axes.grid(True, color=FRAME, linewidth=0.6, alpha=0.7)
     axes.tick_params(labelsize=SIZES["small"], color=FRAME, labelcolor=INK)
@@ -61,10 +83,9 @@ def _frame(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
         spine.set(visible=side in ("left", "bottom"), color=FRAME)
     axes.set_xlabel(xlabel, size=SIZES["label"], color=INK, parse_math=False)
     axes.set_ylabel(ylabel, size=SIZES["label"], color=INK, parse_math=False)
-    axes.set_title(title, size=SIZES["label"], color=INK, loc="left", weight="bold", parse_math=False)
 
 
-def _line(axes: Axes, x, band: Band, label: str, hue: str, dash: str, thick: float) -> None:
+def _line(axes: Axes, x, band: Band, label: str, hue: str, dash, thick: float) -> Line2D:
     values, low, high = (array_of(each, "values of a line") for each in band)
     where = np.arange(len(values)) if x is None else array_of(x, "places")
     if not values.shape == low.shape == high.shape == where.shape:
@@ -73,7 +94,8 @@ def _line(axes: Axes, x, band: Band, label: str, hue: str, dash: str, thick: flo
             f"{low.shape}, {high.shape}."
         )
     axes.fill_between(where, low, high, color=hue, alpha=0.15, linewidth=0)
-    axes.plot(where, values, dash, color=hue, linewidth=thick, label=label or None)
+    (line,) = axes.plot(where, values, linestyle=dash, color=hue, linewidth=thick, label=label)
+    return line
 
 
 def _ticks(places, used: int, columns: int, x, x_names: Sequence[str], limits) -> None:

@@ -7,13 +7,13 @@ from .gentler import entropy_rise, histogram_entropy, smoothed
 from .knee import Knee, Line, broken_line, knee, standardized_slopes, straight_line
 from .likeness import SIMILARITIES, flat, hog_correlation, on_grid, second_moment, spearman, ssim, top_overlap
 from .randomization import ORDERS, Rung, Share, cascade, randomize
-from .runs import Dissolved, dissolve, interval_of
+from .runs import Band, Dissolved, dissolve, interval_of
 from .steps import Step, ladder
 from .swaps import distance, random_texts, strangers
 
 __all__ = [
     "KINDS", "ORDERS", "SIMILARITIES",
-    "Dissolved", "Knee", "Law", "Line", "Question", "Rung", "Share", "Step",
+    "Band", "Dissolved", "Knee", "Law", "Line", "Question", "Rung", "Share", "Step",
     "broken_line", "cascade", "dissolve", "distance", "entropy_rise", "failure", "flat", "histogram_entropy",
     "hog_correlation", "interval_of", "knee", "ladder", "law_of", "measured", "named", "on_grid", "question",
     "random_texts", "randomize", "related", "second_moment", "smoothed", "spearman", "spread_of", "ssim",

@@ -68,7 +68,7 @@ def measured(
     steps: int = 8,
     batch_size: int = 64,
 ) -> list[dict[str, float | int | str]]:
-    """One record for each question and row: the traits, the metrics, and the kind of failure.
+    """One record for each question and row: the traits, the score, the metrics, and the kind of failure.
 
     Metrics of the object's own name: `pointing_game`, `energy_pointing_game`, `spread` (`spread_of`),
     `confidence_drop`, `confidence_increase`, and for the first `curves` questions `deletion_auc` and `insertion_auc`
@@ -86,6 +86,7 @@ def measured(
         after = similarity(embed_image(clip, kept), names)
         for i, each in enumerate(asked):
             record = {**traits(each), "row": row, **_located(each, maps[i], wide[i])}
+            record["score"] = float(before[i])
             record["confidence_drop"] = float(confidence_drop(before[i], after[i]))
             record["confidence_increase"] = float(confidence_increase(before[i], after[i]))
             if i < curves:

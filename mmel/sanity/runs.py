@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,11 +19,19 @@ from ..methods import explain
 from ..methods.parts import grid_of, texts_of
 from ..stats import Interval, bootstrap_mean
 from ..types import Pairs
-from .likeness import on_grid
+from .likeness import flat, on_grid
 from .randomization import Share, cascade
 
 Row = tuple[str, Mapping[str, object]]  # a method and its settings
 Measure = Callable[[Tensor, Tensor], Float[Tensor, " batch"]]
+
+
+class Band(NamedTuple):
+    """A mean and the ends of its interval at every rung."""
+
+    mean: list[float]
+    low: list[float]
+    high: list[float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +48,16 @@ class Dissolved:
         """Each map against the same pair's map of the trained model. `ends`: of text maps, only 1 to `ends` count."""
         maps = self.maps[row]
         return torch.stack([torch.stack([_compared(measure, one[0], each, ends) for each in one]) for one in maps])
+
+    def usable(self, row: str) -> Int[Tensor, " sample"]:
+        """The samples whose trained map is not flat: nothing can be like the others, whose order is no order."""
+        return torch.nonzero(~flat(self.maps[row][0, 0]))[:, 0]
+
+    def band(self, row: str, measure: Measure, ends: Int[Tensor, " batch"] | None = None) -> Band:
+        """The mean likeness at every rung over samples (those that are `usable`) and seeds, with 95 % intervals."""
+        values = self.likeness(row, measure, ends)[:, :, self.usable(row)]
+        found = [interval_of(values[:, rung]) for rung in range(len(self.steps))]
+        return Band(*([getattr(each, name) for each in found] for name in ("mean", "low", "high")))
 
 
 def dissolve(
