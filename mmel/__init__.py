@@ -16,7 +16,7 @@ _HOMES = {
     "trace": ("record",),
     "types": ("Attribution", "ClipTrace", "Example", "LayerTrace"),
 }
-_FILES = ("errors", "figures", "maps", "metrics", "sanity", "scenes", "stats", "trace", "training")
+_FILES = ("data", "errors", "figures", "maps", "metrics", "sanity", "scenes", "stats", "trace", "training")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [*_HOME, *_FILES]

@@ -60,6 +60,14 @@ class SceneError(MmelError):
     """A scene, caption or split of the bundled world that cannot be made."""
 
 
+class DatasetError(MmelError):
+    """A dataset that is not there, not whole, or laid out in a way that is not known."""
+
+
+class DownloadError(MmelError):
+    """Why a web address gave no file. The words before the colon are a kind to count by."""
+
+
 class MmelWarning(UserWarning):
     """Something that works, but probably not as its user expects."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jaxtyping import Float, Int
+import numpy as np
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -74,10 +75,15 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One sample of a dataset: a picture (PIL, RGB), its captions, and a label or masks where the dataset has them."""
+    """One sample of a dataset: a picture (PIL, RGB), its captions, and a label or masks where the dataset has them.
+
+    `masks` has the visible pixels of each named thing; `scene` is the `mmel.scenes.Scene` of a sample of the bundled
+    world, with the exact mask of every object and word.
+    """
 
     key: str
     image: object
     captions: tuple[str, ...] = ()
     label: int | None = None
-    masks: Mapping[str, object] | None = None
+    masks: Mapping[str, Bool[np.ndarray, "rows columns"]] | None = None
+    scene: object | None = None

@@ -25,6 +25,7 @@ SIDEWAYS = {  # stated exceptions, each one way only
     ("stats", "errors"),
     ("insert", "trace"),  # a tap is put on a traced block
     ("training", "scenes"),  # the recipe needs its world
+    ("data", "scenes"),  # the bundled world is a dataset too
 }
 NO_MODEL = {"metrics", "figures"}  # they take callables and maps, never a model
 MODEL = {"clip", "trace", "methods", "training", "scenes", "data"}

@@ -1,4 +1,4 @@
-"""The command line: `mmel explain`, `mmel methods`, `mmel verify`, `mmel --version`.
+"""The command line: `mmel explain`, `mmel methods`, `mmel data`, `mmel verify`, `mmel --version`.
 
 Torch, open_clip and matplotlib are imported inside the commands, so that `--help` and `--version` come at once.
 """
@@ -14,10 +14,13 @@ from typing import Annotated
 import typer
 
 from ..errors import MmelError
+from .data import data
 from .messages import loading, one_line_warnings, say
 from .plan import chosen, jobs_of, listing
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+app.add_typer(data, name="data")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
