@@ -235,6 +235,22 @@ def test_text_maps_count_words_only(clip):
     assert float(values[0, 1, 1]) == float(sanity.spearman(one, other))
 
 
+def test_smooth_maps_are_means_over_noisy_pictures(clip):
+    images, tokens = (each[:2] for each in pair_batch())
+    how = {"rows": {"row": ("saliency", {})}, "seeds": (0,), "steps": ["image embedding"]}
+    plain, still, noisy = (
+        sanity.dissolve(clip, images, tokens, **how, smooth=smooth, noise=noise).maps["row"]
+        for smooth, noise in ((0, 0.1), (2, 0.0), (3, 0.1))
+    )
+    torch.testing.assert_close(still, plain)
+    assert not torch.allclose(noisy[0, 0], plain[0, 0], rtol=0.05)
+
+    def look(pixels):
+        return sanity.on_grid(explain(clip, pixels, tokens, "saliency", modality="image").image, (4, 4))
+
+    torch.testing.assert_close(noisy[0, 0], sanity.smoothed(look, images, samples=3, noise=0.1))
+
+
 def test_bad_input_says_what_to_do(clip):
     with pytest.raises(UnknownName, match="image block 11"), sanity.randomize(clip, ["image block 111"]):
         pass

@@ -19,6 +19,7 @@ from ..methods import explain
 from ..methods.parts import grid_of, texts_of
 from ..stats import Interval, bootstrap_mean
 from ..types import Pairs
+from .gentler import smoothed
 from .likeness import flat, on_grid
 from .randomization import Share, cascade
 
@@ -49,13 +50,16 @@ class Dissolved:
         maps = self.maps[row]
         return torch.stack([torch.stack([_compared(measure, one[0], each, ends) for each in one]) for one in maps])
 
-    def usable(self, row: str) -> Int[Tensor, " sample"]:
+    def usable(self, row: str, ends: Int[Tensor, " batch"] | None = None) -> Int[Tensor, " sample"]:
         """The samples whose trained map is not flat: nothing can be like the others, whose order is no order."""
-        return torch.nonzero(~flat(self.maps[row][0, 0]))[:, 0]
+        trained = self.maps[row][0, 0]
+        ends = [None] * len(trained) if ends is None else ends
+        same = torch.cat([flat(one[None, :, _words(end)]) for one, end in zip(trained, ends, strict=True)])
+        return torch.nonzero(~same)[:, 0]
 
     def band(self, row: str, measure: Measure, ends: Int[Tensor, " batch"] | None = None) -> Band:
         """The mean likeness at every rung over samples (those that are `usable`) and seeds, with 95 % intervals."""
-        values = self.likeness(row, measure, ends)[:, :, self.usable(row)]
+        values = self.likeness(row, measure, ends)[:, :, self.usable(row, ends)]
         found = [interval_of(values[:, rung]) for rung in range(len(self.steps))]
         return Band(*([getattr(each, name) for each in found] for name in ("mean", "low", "high")))
 
@@ -72,6 +76,8 @@ def dissolve(
     steps: Sequence[str] | None = None,
     modality: str = "image",
     drawn: Sequence[str] = (),  # rows whose own `seed` changes from rung to rung, such as a random map
+    smooth: int = 0,  # noisy copies of each picture, over whose maps the mean is taken; 0: the picture itself
+    noise: float = 0.1,
 ) -> Dissolved:
     """The maps of every row after every step of `cascade`, for several random states of the tower.
 
@@ -83,21 +89,35 @@ def dissolve(
     found = []
     for seed in seeds:
         fresh = count(1_000 * seed)  # seeds of the drawn rows
-        look = partial(_maps, pairs=pairs, rows=rows, modality=modality, drawn=drawn, fresh=fresh)
+        look = partial(
+            _maps, pairs=pairs, rows=rows, modality=modality, drawn=drawn, fresh=fresh, smooth=smooth, noise=noise
+        )
         found.append(cascade(clip, look, order=order, tower=tower, seed=seed, steps=steps))
     maps = {name: torch.stack([torch.stack([rung.seen[name] for rung in one]) for one in found]) for name in rows}
     return Dissolved(tuple(r.step for r in found[0]), tuple(r.share for r in found[0]), maps)
 
 
 def _maps(
-    clip: Clip, *, pairs: Pairs, rows: Mapping[str, Row], modality: str, drawn: Sequence[str], fresh: Iterator[int]
+    clip: Clip,
+    *,
+    pairs: Pairs,
+    rows: Mapping[str, Row],
+    modality: str,
+    drawn: Sequence[str],
+    fresh: Iterator[int],
+    smooth: int,
+    noise: float,
 ) -> dict[str, Tensor]:
     """The maps of all rows by the model as it is now, on one grid."""
     grid, seed, maps = (1, clip.context_length) if modality == "text" else grid_of(clip, pairs), next(fresh), {}
     for name, (method, settings) in rows.items():
         own = {**settings, "modality": modality, **({"seed": seed} if name in drawn else {})}
-        made = getattr(explain(clip, pairs.images, texts_of(pairs), method, **own), modality)
-        maps[name] = on_grid(made if made.ndim == 3 else made[:, None], grid)
+
+        def look(pixels: Tensor, method=method, own=own) -> Float[Tensor, "batch rows columns"]:
+            made = getattr(explain(clip, pixels, texts_of(pairs), method, **own), modality)
+            return on_grid(made if made.ndim == 3 else made[:, None], grid)
+
+        maps[name] = smoothed(look, pairs.images, samples=smooth, noise=noise) if smooth else look(pairs.images)
     return maps
 
 
@@ -111,7 +131,7 @@ def interval_of(values: Float[Tensor, "seed sample"], *, resamples: int = 2_000,
     if values.ndim != 2 or values.shape[1] < 2:
         raise ShapeMismatch(f"values [seed, sample] of two samples or more were expected; got {list(values.shape)}.")
     if len(values) == 1:
-        return bootstrap_mean(values[0], resamples=resamples, seed=seed)
+        return bootstrap_mean(values[0], resamples=resamples, interval="percentile", seed=seed)
     rng, (rows, columns) = np.random.default_rng(seed), values.shape
     seeds = rng.multinomial(rows, np.full(rows, 1 / rows), resamples)
     samples = rng.multinomial(columns, np.full(columns, 1 / columns), resamples)
@@ -123,6 +143,11 @@ def interval_of(values: Float[Tensor, "seed sample"], *, resamples: int = 2_000,
 def _compared(measure: Measure, trained: Tensor, other: Tensor, ends: Tensor | None) -> Float[Tensor, " batch"]:
     if ends is None:
         return measure(trained, other)
-    words = [slice(1, max(2, int(end))) for end in ends]  # after the start of the text, before its end
+    words = [_words(end) for end in ends]
     one_by_one = [measure(a[None, :, w], b[None, :, w]) for a, b, w in zip(trained, other, words, strict=True)]
     return torch.cat(one_by_one)
+
+
+def _words(end: int | None) -> slice:
+    """After the start of a text and before its end; all of a map of a picture."""
+    return slice(None) if end is None else slice(1, max(2, int(end)))
