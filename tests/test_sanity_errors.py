@@ -175,14 +175,103 @@ def test_records_equal_the_metrics_one_by_one(crowd):
     assert 0 < first["insertion_auc"] < 1 and first["deletion_auc"] != records[3]["deletion_auc"]
 
 
-def test_related_objects_are_those_of_the_relation():
-    scenes = mmel.scenes.split("crowded")[40:120]
-    pairs = {scene.key: sanity.related(scene) for scene in scenes}
-    assert any(pairs.values()) and not all(pairs.values())
+def test_relations_are_asked_for_as_the_caption_states_them(crowd):
+    scenes = list(mmel.scenes.split("crowded")[40:70])
+    found = {scene.key: sanity.relation(scene) for scene in scenes}
+    assert any(found.values()) and not all(found.values())
     for scene in scenes:
-        has = [word.objects for word in scene.captions[0].words if word.role == "relation"]
-        assert pairs[scene.key] == (list(has[0]) if has and all(scene.masks[i].any() for i in has[0]) else [])
-        assert set(pairs[scene.key]) <= set(sanity.named(scene))
+        words = [word for word in scene.captions[0].words if word.role == "relation"]
+        assert bool(found[scene.key]) == bool(words)
+        if words:
+            text, pair = found[scene.key]
+            first, second = (scene.objects[index].name for index in pair)
+            assert text.index(first) < text.index(words[0].text) < text.rindex(second)
+            assert tuple(pair) == words[0].objects and set(pair) <= set(sanity.named(scene))
+    clip, rows = crowd[0], {"row": ("chefer", {"start_layer": 0})}
+    records = sanity.related(clip, scenes, rows)
+    assert [r["scene"] for r in records] == [key for key, each in found.items() if each]
+    scene = next(scene for scene in scenes if found[scene.key])
+    text, pair = found[scene.key]
+    map = mmel.explain(clip, scene.image, text, "chefer", start_layer=0, modality="image").image[0]
+    assert records[0]["failure"] == sanity.failure(map, torch.as_tensor(scene.masks), pair)
+    assert sanity.related(clip, list(mmel.scenes.split("crowded")[:3]), rows) == []
+
+
+def test_nested_scenes_keep_the_object_and_lose_the_others():
+    asked = sanity.question(mmel.scenes.split("crowded")[620])
+    made = sanity.nested(asked, [1, 5, 16])
+    own = asked.scene.plan.objects[asked.target]
+    assert [len(each.scene.objects) for each in made] == [1, 5, 16]
+    for each in made:
+        assert each.scene.plan.objects[each.target] == own and each.text == asked.text
+        assert each.scene.background == asked.scene.background
+        assert {p.name for p in each.scene.plan.objects} <= {p.name for p in asked.scene.plan.objects}
+    assert np.array_equal(np.asarray(made[2].scene.image), np.asarray(asked.scene.image))
+    seen = [each.scene.masks[each.target].sum() for each in made]
+    assert seen[0] >= seen[1] >= seen[2] > 0
+    with pytest.raises(BadSetting, match="16 objects"):
+        sanity.nested(asked, [17])
+
+
+def test_sizes_and_covers_are_what_was_asked_for():
+    for scene in mmel.scenes.split("two_objects")[:6]:
+        asked = sanity.question(scene)
+        areas = []
+        for size in (16, 32, 64):
+            made = sanity.resized(asked, size)
+            box = made.scene.objects[made.target]
+            assert box.placement.size == size and box.name == asked.scene.objects[asked.target].name
+            assert size / 2 <= box.placement.x <= 112 - size / 2
+            areas.append(made.scene.without(*[i for i in range(2) if i != made.target]).masks[0].sum())
+        assert areas[0] < areas[1] < areas[2]
+        shares = []
+        for share in (0.0, 0.25, 0.5):
+            made = sanity.covered(asked, 1 - asked.target, share)
+            assert made.scene.plan.objects[made.target] == scene.plan.objects[asked.target]
+            assert made.target == 0 and made.scene.objects[1].visible > 0.9
+            shares.append(1 - made.scene.objects[0].visible)
+        assert shares[:2] == pytest.approx([0.0, 0.25], abs=0.12)
+        assert shares[1] <= shares[2] <= 0.62  # a thin thing cannot cover half of a wide one
+    for call in (
+        lambda: sanity.resized(asked, 2),
+        lambda: sanity.covered(asked, asked.target, 0.5),
+        lambda: sanity.covered(asked, 1 - asked.target, 1.5),
+    ):
+        with pytest.raises(BadSetting):
+            call()
+
+
+def test_scenes_without_captions_are_measured_but_for_their_captions(crowd):
+    clip, asked, records = crowd
+    (same,) = sanity.nested(asked[0], [len(asked[0].scene.objects)])
+    bare = sanity.measured(clip, [same], {"eclip": ("grad_eclip", {"layers": None})})[0]
+    assert "multi_object_recall" not in bare and "deletion_auc" not in bare
+    assert bare["energy_pointing_game"] == pytest.approx(records[0]["energy_pointing_game"], abs=1e-4)
+
+
+def test_samples_of_one_group_are_drawn_together():
+    """A height of its own for each group: noise that a knee within groups does not feel, and that no p value counts."""
+    rng, x = np.random.default_rng(0), np.tile(np.arange(1.0, 13), 20)
+    groups = np.repeat(np.arange(20), 12)
+    y = rng.normal(size=20)[groups] - 0.3 * np.maximum(x - 7, 0) + 0.1 * rng.normal(size=len(x))
+    together = sanity.knee(x, y, groups=groups, resamples=300)
+    assert together.at == 7 and together.low <= 7 <= together.high and together.p < 0.02
+    order = rng.permutation(len(x))
+    again = sanity.knee(x[order], y[order], groups=groups[order], resamples=300)
+    assert again == pytest.approx(together)
+    with pytest.raises(BadSetting, match="every x"):
+        sanity.knee(x, y, groups=np.arange(len(x)))
+    with pytest.raises(ShapeMismatch):
+        sanity.knee(x, y, groups=groups[1:])
+
+
+def test_false_alarms_of_groups_keep_the_level():
+    p, x, groups = [], np.tile(np.arange(1.0, 11), 12), np.repeat(np.arange(12), 10)
+    for trial in range(100):
+        rng = np.random.default_rng(trial)
+        bends = rng.normal(size=12)[groups] * np.maximum(x - 5, 0)  # each group bends its own way, none on the whole
+        p.append(sanity.knee(x, bends + rng.normal(size=len(x)), groups=groups, resamples=199, seed=trial).p)
+    assert np.mean(np.array(p) < 0.1) < 0.22
 
 
 def test_bad_input_says_what_to_do():

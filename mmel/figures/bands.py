@@ -1,4 +1,4 @@
-"""Curves with their intervals in small panels of one scale, for more lines than one panel can hold."""
+"""Curves with their intervals in small panels, for more lines than one panel can hold."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def bands(
     controls: Sequence[str] = (),  # names of lines to draw in grey; their names stand below, once
     limits: tuple[float, float] | None = None,  # of y; None: what the panels need
     marks: Mapping[str, Sequence[float]] | None = None,  # panel -> x of vertical lines
+    sharey: bool = True,  # one scale for all panels
     columns: int = 2,
     width: float = 7.4,  # inches
     height: float = 2.3,  # of a panel
@@ -34,20 +35,24 @@ def bands(
         raise ShapeMismatch("at least one panel with at least one line is needed, but none came.")
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    below = 0.3 + 0.065 * max(map(len, x_names), default=0)
-    figure = drawing(width, height * rows + below + 0.3 * bool(controls))
-    places = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    shared = len(panels) > 1 and len({tuple(lines) for lines in panels.values()}) == 1  # one legend for all
+    below = 0.3 + 0.065 * max(map(len, x_names), default=0) + 0.3 * bool(controls) + 0.4 * shared
+    figure = drawing(width, height * rows + below)
+    places = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=sharey).ravel()
     for index, (place, (title, lines)) in enumerate(zip(places, panels.items(), strict=False)):
         _frame(place, xlabel if index >= len(panels) - columns else "", ylabel if not index % columns else "")
-        own = {name: band for name, band in lines.items() if name not in controls}
-        drawn = [_line(place, x, lines[name], *_grey(controls, name)) for name in controls if name in lines]
-        for order, (name, band) in enumerate(own.items()):
-            _line(place, x, band, escaped(name), HUES[order % 6], DASHES[order // 6 % 4], 1.8)
+        own = [name for name in lines if name not in controls]
+        grey = [_line(place, x, lines[name], *_grey(controls, name)) for name in controls if name in lines]
+        drawn = [
+            _line(place, x, lines[name], escaped(name), HUES[order % 6], DASHES[order // 6 % 4], 1.8)
+            for order, name in enumerate(own)
+        ]
         for at in (marks or {}).get(title, ()):
             place.axvline(at, color=INK, linestyle=":", linewidth=1)
-        _legend(place, title, len(own), 2 if columns > 1 else 4)
-    if drawn:
-        figure.legend(handles=drawn, loc="outside lower center", ncols=len(drawn), fontsize=8, frameon=False)
+        _legend(place, title, [] if shared else drawn, 2 if columns > 1 else 4)
+    below = [*drawn, *grey] if shared else grey
+    if below:
+        figure.legend(handles=below, loc="outside lower center", ncols=min(4, len(below)), fontsize=8, frameon=False)
     _ticks(places, len(panels), columns, x, x_names, limits)
     return figure
 
@@ -62,15 +67,14 @@ def _grey(controls: Sequence[str], name: str) -> tuple[str, str, str, float]:
     )
 
 
-def _legend(axes: Axes, title: str, lines: int, columns: int) -> None:
+def _legend(axes: Axes, title: str, lines: Sequence[Line2D], columns: int) -> None:
     """The panel's title, and between it and the panel the names of its lines: they never lie on a curve."""
-    names = [handle for handle in axes.get_lines() if not handle.get_label().startswith("_")][-lines:] if lines else []
-    rows = -(-len(names) // columns)
+    rows = -(-len(lines) // columns)
     axes.set_title(title, size=SIZES["label"], color=INK, loc="left", weight="bold", parse_math=False,
                    pad=5 + 10.5 * rows)  # fmt: skip
-    if names:
+    if lines:
         axes.legend(
-            handles=names, loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=columns, fontsize=7.5, frameon=False,
+            handles=lines, loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=columns, fontsize=7.5, frameon=False,
             handlelength=1.6, labelspacing=0.2, columnspacing=1.0, borderpad=0.1, borderaxespad=0.1,
         )  # fmt: skip
 

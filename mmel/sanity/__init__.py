@@ -1,6 +1,7 @@
 """Sec. 4.7: sanity checks (do maps depend on what was learned?) and error analysis (where do they fail?)."""
 
-from .crowd import Question, measured, named, question, related, traits
+from .controlled import covered, nested, resized
+from .crowd import Question, measured, named, question, related, relation, traits
 from .failures import KINDS, failure, spread_of
 from .fresh import Law, law_of
 from .gentler import entropy_rise, histogram_entropy, smoothed
@@ -14,8 +15,8 @@ from .swaps import distance, random_texts, strangers
 __all__ = [
     "KINDS", "ORDERS", "SIMILARITIES",
     "Band", "Dissolved", "Knee", "Law", "Line", "Question", "Rung", "Share", "Step",
-    "broken_line", "cascade", "dissolve", "distance", "entropy_rise", "failure", "flat", "histogram_entropy",
-    "hog_correlation", "interval_of", "knee", "ladder", "law_of", "measured", "named", "on_grid", "question",
-    "random_texts", "randomize", "related", "second_moment", "smoothed", "spearman", "spread_of", "ssim",
-    "standardized_slopes", "straight_line", "strangers", "top_overlap", "traits",
+    "broken_line", "cascade", "covered", "dissolve", "distance", "entropy_rise", "failure", "flat", "histogram_entropy",
+    "hog_correlation", "interval_of", "knee", "ladder", "law_of", "measured", "named", "nested", "on_grid", "question",
+    "random_texts", "randomize", "related", "relation", "resized", "second_moment", "smoothed", "spearman",
+    "spread_of", "ssim", "standardized_slopes", "straight_line", "strangers", "top_overlap", "traits",
 ]  # fmt: skip

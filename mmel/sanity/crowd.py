@@ -48,8 +48,12 @@ def question(scene: Scene, *, least: int = LEAST) -> Question:
     if not seen:
         raise BadSetting(f"no object of scene {scene.key!r} has {least} visible pixels: ask for fewer.")
     target = seen[crc32(f"target {scene.key}".encode()) % len(seen)]
-    name = scene.objects[target].name
-    return Question(scene, target, class_prompts()[NAMES.index(name)][TEMPLATES.index("{}")])
+    return Question(scene, target, asking(scene.objects[target].name))
+
+
+def asking(name: str) -> str:
+    """The plainest text that asks for a kind of object: "a dog", "glasses"."""
+    return class_prompts()[NAMES.index(name)][TEMPLATES.index("{}")]
 
 
 def traits(asked: Question) -> dict[str, float | int | str]:
@@ -72,31 +76,54 @@ def measured(
 
     Metrics of the object's own name: `pointing_game`, `energy_pointing_game`, `spread` (`spread_of`),
     `confidence_drop`, `confidence_increase`, and for the first `curves` questions `deletion_auc` and `insertion_auc`
-    (all pixels, to the picture's mean colour, on the model's own pixels); of the scene's caption:
-    `multi_object_recall`. `lift` is the energy divided by the object's share of the picture: 1 for a flat map.
+    (all pixels, to the picture's mean colour, on the model's own pixels); where the scenes have captions,
+    `multi_object_recall` of the map of the caption. `lift` is the energy divided by the object's share of the picture:
+    1 for a flat map.
     """
     pixels = prepare(clip, [each.scene.image for each in asked], ["a"]).images
     names = embed_text(clip, [each.text for each in asked])
-    whole = embed_text(clip, [each.scene.captions[0].text for each in asked])
+    told = all(each.scene.captions for each in asked)
+    whole = embed_text(clip, [each.scene.captions[0].text for each in asked]) if told else None
     before, records = similarity(embed_image(clip, pixels), names), []
     for row, (method, settings) in rows.items():
         how = {**settings, "modality": "image", "batch_size": batch_size}
-        maps, wide = (_patches(clip, explain(clip, pixels, text, method, **how).image) for text in (names, whole))
+        maps = _patches(clip, explain(clip, pixels, names, method, **how).image)
+        wide = _patches(clip, explain(clip, pixels, whole, method, **how).image) if told else None
         kept = masked_image(pixels, normalize(maps).to(pixels))
         after = similarity(embed_image(clip, kept), names)
         for i, each in enumerate(asked):
-            record = {**traits(each), "row": row, **_located(each, maps[i], wide[i])}
-            record["score"] = float(before[i])
+            record = {**traits(each), "row": row, "score": float(before[i]), **_located(each, maps[i])}
             record["confidence_drop"] = float(confidence_drop(before[i], after[i]))
             record["confidence_increase"] = float(confidence_increase(before[i], after[i]))
+            if told:
+                seen = torch.as_tensor(each.scene.masks[named(each.scene)])
+                record["multi_object_recall"] = float(multi_object_recall(wide[i], seen))
             if i < curves:
                 record |= _curved(clip, pixels[i], names[i], maps[i], steps)
             records.append(record)
     return records
 
 
-def _located(asked: Question, map: Float[Tensor, "rows columns"], wide: Float[Tensor, "rows columns"]) -> dict:
-    """Metrics against the masks: `map` of the name, `wide` of the caption."""
+def related(clip: Clip, scenes: Sequence[Scene], rows: Mapping[str, Row]) -> list[dict[str, int | str]]:
+    """The kind of failure where the text names two objects and how they stand to each other, "a dog behind a car".
+
+    One record for each row and each scene whose first caption states a relation between objects that are seen.
+    """
+    pairs = [(scene, *pair) for scene in scenes if (pair := relation(scene))]
+    if not pairs:
+        return []
+    pixels = prepare(clip, [scene.image for scene, _, _ in pairs], ["a"]).images
+    texts, records = embed_text(clip, [text for _, text, _ in pairs]), []
+    for row, (method, settings) in rows.items():
+        maps = _patches(clip, explain(clip, pixels, texts, method, **{**settings, "modality": "image"}).image)
+        for map, (scene, _, two) in zip(maps, pairs, strict=True):
+            kind = failure(map, torch.as_tensor(scene.masks), two)
+            records.append({"scene": scene.key, "objects": len(scene.objects), "row": row, "failure": kind})
+    return records
+
+
+def _located(asked: Question, map: Float[Tensor, "rows columns"]) -> dict[str, float | str]:
+    """Metrics of the map of a name against the masks."""
     masks = torch.as_tensor(asked.scene.masks)
     own, size = masks[asked.target], tuple(masks.shape[1:])
     energy = float(energy_pointing_game(map, own))
@@ -105,7 +132,6 @@ def _located(asked: Question, map: Float[Tensor, "rows columns"], wide: Float[Te
         "energy_pointing_game": energy,
         "lift": energy / float(own.double().mean()),
         "spread": spread_of(map, size),
-        "multi_object_recall": float(multi_object_recall(wide, masks[named(asked.scene)])),
         "failure": failure(map, masks, [asked.target]),
     }
 
@@ -116,10 +142,16 @@ def named(scene: Scene) -> list[int]:
     return sorted(index for index in found if scene.masks[index].any())
 
 
-def related(scene: Scene) -> list[int]:
-    """The two objects of the relation in a scene's first caption; empty where it states none, or one is not seen."""
-    pairs = [word.objects for word in scene.captions[0].words if word.role == "relation"]
-    return list(pairs[0]) if pairs and all(scene.masks[index].any() for index in pairs[0]) else []
+def relation(scene: Scene) -> tuple[str, list[int]] | None:
+    """The relation that a scene's first caption states, as a text of its own, and its two objects.
+
+    None where it states none, or where one of the two is hidden.
+    """
+    stated = next((word for word in scene.captions[0].words if word.role == "relation"), None)
+    if stated is None or not all(scene.masks[index].any() for index in stated.objects):
+        return None
+    first, second = (asking(scene.objects[index].name) for index in stated.objects)
+    return f"{first} {stated.text} {second}", list(stated.objects)
 
 
 def _curved(clip: Clip, pixels: Tensor, text: Tensor, map: Tensor, steps: int) -> dict[str, float]:

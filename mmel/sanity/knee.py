@@ -64,6 +64,7 @@ def knee(
     y: Sequence[float],
     *,
     breaks: Sequence[float] | None = None,
+    groups: Sequence | None = None,  # samples that belong together, such as those of one scene; None: each alone
     resamples: int = 2_000,
     seed: int = 0,
 ) -> Knee:
@@ -72,19 +73,22 @@ def knee(
     Interval of the break: percentiles of its place when the samples of each x are drawn anew with replacement. p: the
     share of straight lines with noise (the residuals, each with a random sign: Wu 1986, which bears noise that differs
     from x to x) in which some break improves the fit at least as much, counted over all breaks, so that looking for
-    the best place costs what it should (Hansen 1996). Where p is large the interval says nothing. Errors:
-    ShapeMismatch, NotANumber, BadSetting.
+    the best place costs what it should (Hansen 1996). Where p is large the interval says nothing. `groups`, each with
+    one sample of every x, are drawn as wholes, and get one sign. Errors: ShapeMismatch, NotANumber, BadSetting.
     """
     x, y = _samples(x, y)
     breaks, rng = _breaks(x, breaks), np.random.default_rng(seed)
+    order = np.arange(len(x))[:, None] if groups is None else _together(x, groups)  # sample x, or group x
     hinges, line, bent = _hinges(x, breaks), straight_line(x, y), broken_line(x, y, breaks)
     places, beaten, seen = [], 0, _statistic(hinges, x, y[None])[0]
     left = resamples
     while left:
         some = min(left, max(1, AT_ONCE // len(x)))
-        again = y[_within(x, some, rng)]  # resample sample
+        again = y[_within(x, some, rng) if groups is None else _among(order, some, rng)]  # resample sample
         places.append(breaks[np.argmax(_gains(hinges, again), axis=1)])
-        noise = (y - line(x)) * rng.choice([-1.0, 1.0], (some, len(x)))
+        signs = np.empty((some, len(x)))
+        signs[:, order] = rng.choice([-1.0, 1.0], (some, len(order), 1))
+        noise = (y - line(x)) * signs
         beaten, left = beaten + int((_statistic(hinges, x, line(x) + noise) >= seen * (1 - 1e-9)).sum()), left - some
     low, high = np.quantile(np.concatenate(places), [0.025, 0.975])
     p = (beaten + 1) / (resamples + 1)
@@ -139,6 +143,26 @@ def _within(x: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarr
     for value in np.unique(x):
         same = np.flatnonzero(x == value)
         rows[:, same] = same[rng.integers(len(same), size=(resamples, len(same)))]
+    return rows
+
+
+def _together(x: np.ndarray, groups: Sequence) -> np.ndarray:
+    """Rows of the samples of each group, in the order of their x: [group, x]."""
+    names, known = np.asarray(groups), np.unique(x)
+    if names.shape != x.shape:
+        raise ShapeMismatch(f"one group for each of {len(x)} samples was expected; got the shape {names.shape}.")
+    rows = [np.flatnonzero(names == name) for name in np.unique(names)]
+    rows = [each[np.argsort(x[each], kind="stable")] for each in rows]
+    if not all(np.array_equal(x[each], known) for each in rows) or len(rows) < 2:
+        raise BadSetting("each group has one sample of every x, and there are two groups at least: leave others out.")
+    return np.stack(rows)
+
+
+def _among(order: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows of samples when whole groups are drawn with replacement."""
+    drawn = order[rng.integers(len(order), size=(resamples, len(order)))]  # resample group x
+    rows = np.empty((resamples, order.size), dtype=np.int64)
+    rows[:, order.ravel()] = drawn.reshape(resamples, -1)
     return rows
 
 
