@@ -48,7 +48,7 @@ $(STAMP): $(LOCKED) pyproject.toml
 	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-reproduce: book
+reproduce: $(if $(filter paper%,$(PROFILE)),notebooks,book)
 
 notebooks: $(STAMP)
 	@$(RUN) --profile $(PROFILE)

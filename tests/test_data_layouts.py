@@ -412,3 +412,10 @@ def test_opening_decodes_nothing(copy, monkeypatch):
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("a picture was opened"))
     data = open_dataset("imagenet", root=copy)
     assert data.manifest and data.keys and data.labels
+
+
+def test_a_picture_that_comes_twice_is_said(tmp_path):
+    for shard in ("0.tar", "1.tar"):
+        tar(tmp_path / shard, {f"{NAMES[0]}.jpg": jpeg(), f"{NAMES[0]}.cls": b"1"})
+    with pytest.raises(DatasetError, match=r"1 samples come twice, first 'ILSVRC2012_val_00000001'"):
+        open_dataset("imagenet", root=tmp_path)

@@ -32,10 +32,15 @@ class Task:
     target: Path
     parameters: dict[str, object]
     mark: str  # the fingerprint
+    label: str = ""  # of the model, where a profile names several
 
     @property
     def name(self) -> str:
         return self.source.stem
+
+    @property
+    def shown(self) -> str:
+        return f"{self.label} {self.name}".strip()
 
 
 def write(path: Path, content: str | bytes) -> None:
@@ -149,16 +154,19 @@ def provenance(root: Path, profile: str, threads: int, tasks: list[Task]) -> dic
 
 
 def collect(root: Path, profile: str, threads: int, tasks: list[Task]) -> dict[str, dict[str, object]]:
-    """Write results, figures and provenance of all notebooks, and stage their pages."""
-    run, results = root / "runs" / profile, {}
+    """Write results, figures and provenance of the notebooks of one model, and stage their pages: those of the bundled
+    models only, for no book is built from the others."""
+    label = tasks[0].label if tasks else ""
+    run, results = root / "runs" / profile / label, {}
     for task in tasks:
         notebook = nbformat.read(task.target, 4)
         results[task.name] = values(task.name, notebook)
         keep_figures(notebook, run / "figures" / task.name)
-        stage(task, root / "executed")
+        if not label:
+            stage(task, root / "executed")
     write(run / "results.json", dump(results))
     write(run / "provenance.json", dump(provenance(root, profile, threads, tasks)))
-    for folder in (run / "notebooks", root / "executed"):
+    for folder in (run / "notebooks", *([] if label else [root / "executed"])):
         for stale in set(folder.glob("*.ipynb")) - {folder / task.source.name for task in tasks}:
             stale.unlink()
     return results

@@ -1,10 +1,12 @@
 """Run the notebooks of a profile, each only when it, its parameters or a source it depends on has changed.
 
-    run_notebooks.py --profile quick|bundled|full [--device auto|cpu|cuda] [--jobs 2] [--threads 1]
+    run_notebooks.py --profile quick|bundled|full|paper|paper-smoke [--device auto|cpu|cuda] [--jobs 2] [--threads 1]
 
 Leaves in runs/<profile>: notebooks/ as executed, figures/<notebook>/ as SVG and PNG, results.json (what the
 notebooks noted: the same bytes for the same sources, settings, threads and versions) and provenance.json
 (when, where, how long). Then stages the executed notebooks in executed/, where the book takes them from.
+A profile with `models` (see paper.py) leaves all of this in runs/<profile>/<model>, and runs/<profile>/results.json
+with the values of all models; the book stays as it is.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import nbformat
+import paper
 import papermill
 import yaml
-from collect import Stop, Task, check_budgets, collect, write
+from collect import Stop, Task, check_budgets, collect, dump, write
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from sources import fingerprint
@@ -29,12 +32,17 @@ from sources import fingerprint
 ROOT = Path(__file__).parents[1]
 
 
-def profile_parameters(path: Path, names: list[str], device: str) -> dict[str, dict[str, object]]:
-    """Parameters of each notebook by its name: the profile's defaults, then its own."""
+def read_profile(path: Path) -> dict:
+    """A profile as it is written."""
     if not path.exists():
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
         raise Stop(f"no profile {path.stem!r}: choose one of {known}.")
-    profile = yaml.safe_load(path.read_text()) or {}
+    return yaml.safe_load(path.read_text()) or {}
+
+
+def profile_parameters(path: Path, names: list[str], device: str) -> dict[str, dict[str, object]]:
+    """Parameters of each notebook by its name: the profile's defaults, then its own."""
+    profile = read_profile(path)
     defaults = {**profile.pop("defaults", {}), "device": device}
     if unknown := sorted(set(profile) - set(names)):
         raise Stop(f"{path.name} has parameters for {', '.join(unknown)}, and there is no such notebook.")
@@ -53,19 +61,35 @@ def check_parameters(name: str, notebook: NotebookNode, parameters: dict[str, ob
 
 
 def plan(root: Path, profile: str, device: str, threads: int) -> list[Task]:
-    """One task a notebook, in the order of their names."""
-    sources = sorted((root / "notebooks").glob("*.ipynb"))
-    chosen = profile_parameters(root / "profiles" / f"{profile}.yaml", [path.stem for path in sources], device)
+    """One task a notebook, in the order of their names; for a profile with models, one a notebook and model."""
+    notebooks = {path.stem: nbformat.read(path, 4) for path in sorted((root / "notebooks").glob("*.ipynb"))}
+    path = root / "profiles" / f"{profile}.yaml"
+    if "models" in (settings := read_profile(path)):
+        jobs, marks = own_jobs(settings, notebooks, device, root)
+    else:
+        chosen = profile_parameters(path, list(notebooks), device)
+        jobs, marks = [paper.Job("", name, parameters) for name, parameters in chosen.items()], {}
     tasks = []
-    for source in sources:
-        notebook = nbformat.read(source, 4)
-        parameters = chosen[source.stem]
-        check_parameters(source.stem, notebook, parameters)
+    for job in jobs:
+        notebook = notebooks[job.name]
+        check_parameters(job.name, notebook, job.parameters)
         code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-        mark = fingerprint(code, {"parameters": parameters, "threads": threads}, root)
-        target = root / "runs" / profile / "notebooks" / source.name
-        tasks.append(Task(source, target, parameters, mark))
+        mark = fingerprint(code, {"parameters": job.parameters, "threads": threads, **marks}, root)
+        target = root / "runs" / profile / job.label / "notebooks" / f"{job.name}.ipynb"
+        tasks.append(Task(root / "notebooks" / target.name, target, job.parameters, mark, job.label))
     return tasks
+
+
+def own_jobs(settings: dict, notebooks: dict, device: str, root: Path) -> tuple[list[paper.Job], dict[str, str]]:
+    """The notebooks of a profile with models, once all that they need is there."""
+    if settings.get("made"):
+        import smoke_world  # here, for it brings in torch
+
+        smoke_world.make(root / settings["made"])
+    wanted = paper.expand(settings, notebooks, device, root)
+    for name, reason in wanted.left_out.items():
+        print(f"{name:24} left out: {reason}", flush=True)
+    return wanted.jobs, paper.ready(wanted, device, bool(settings.get("gpu")))
 
 
 def is_done(task: Task) -> bool:
@@ -134,16 +158,22 @@ def run(root: Path, profile: str, device: str, jobs: int, threads: int) -> None:
     waiting = [task for task in tasks if not is_done(task)]
     for task in tasks:
         if task not in waiting:
-            print(f"{task.name:24} unchanged")
+            print(f"{task.shown:24} unchanged")
     with ProcessPoolExecutor(max(1, min(jobs, len(waiting))), mp_context=get_context("spawn")) as pool:
         running = {pool.submit(execute, task): task for task in waiting}
         for future in as_completed(running):
             try:
-                print(f"{running[future].name:24} {future.result():8.1f} s", flush=True)
+                print(f"{running[future].shown:24} {future.result():8.1f} s", flush=True)
             except Exception:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-    check_budgets(collect(root, profile, threads, tasks))
+    labels = dict.fromkeys(task.label for task in tasks)
+    found = {each: collect(root, profile, threads, [task for task in tasks if task.label == each]) for each in labels}
+    if "" not in found:
+        write(root / "runs" / profile / "results.json", dump(found))
+        print(f"the values of {', '.join(found)} are in runs/{profile}/results.json")
+    for results in found.values():
+        check_budgets(results)
 
 
 def main() -> int:

@@ -97,12 +97,16 @@ def conceptual(root: Path, count: int = 4) -> Path:
 
 def weights(path: Path, seed: int = 0) -> Path:
     """A ViT-B/32 as it is before training, in half precision."""
+    import logging
+
     import open_clip
     import torch
     from safetensors.torch import save_file
 
     torch.manual_seed(seed)
+    logging.disable(logging.WARNING)  # that no pretrained weights are loaded
     state = open_clip.create_model("ViT-B-32", pretrained=None).state_dict()
+    logging.disable(logging.NOTSET)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: value.half().contiguous() for name, value in state.items()}, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)

@@ -4,10 +4,10 @@ from .checking import Finding, check
 from .dataset import Dataset
 from .download import Limits
 from .fetching import Fetched, fetch
-from .iterating import Loaded, iterate
+from .iterating import AHEAD, Loaded, iterate
 from .opening import DATASETS, ModelAndData, model_and_data, open_dataset
 
 __all__ = [
-    "DATASETS", "Dataset", "Fetched", "Finding", "Limits", "Loaded", "ModelAndData",
+    "AHEAD", "DATASETS", "Dataset", "Fetched", "Finding", "Limits", "Loaded", "ModelAndData",
     "check", "fetch", "iterate", "model_and_data", "open_dataset",
 ]  # fmt: skip

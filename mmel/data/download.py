@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from .. import __version__
 from ..errors import DownloadError
 
 PORTS = {"http": 80, "https": 443}
 MOVED = (301, 302, 303, 307, 308)
 EMBEDDED = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))  # an IPv4 address in the last 32 bits
 HEADERS = {
-    "User-Agent": f"mmel/{__version__} (fetches the pictures of a published list of captions)",
+    "User-Agent": "mmel (fetches the pictures of a published list of captions)",
     "Accept": "image/*",
     "Accept-Encoding": "identity",
     "Connection": "close",
