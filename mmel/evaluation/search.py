@@ -20,7 +20,7 @@ from ..clip import Clip, embed_image, embed_text
 from ..errors import BadSetting, MmelError, UnknownName
 from ..maps import to_grid
 from ..methods.grad_eclip import image_maps, sum_layers
-from ..methods.mmel import gated
+from ..methods.mmel import gated, layer_weight
 from ..methods.mmel_settings import MmelSettings
 from ..methods.parts import last_blocks
 from ..metrics import (
@@ -167,13 +167,18 @@ def grid(start: MmelSettings, **dials: Sequence) -> list[MmelSettings]:
     return settings
 
 
-def theta_profiles(depth: int, low: float = -4.0, high: float = 3.0) -> dict[str, tuple[float, ...]]:
-    """Thetas per layer to try: all alike, halves, and one block raised at a time."""
-    half = depth // 2
-    profiles = {"flat": (1.0,) * depth, "early": (high,) * half + (low,) * (depth - half)}
-    profiles["late"] = profiles["early"][::-1]
+def theta_profiles(depth: int) -> dict[str, tuple[float, ...]]:
+    """Thetas per layer to try: all alike, one half alone, one block alone; the blocks' mean weight is always the same.
+
+    Otherwise a profile would also change the strength of the gate, which is alpha's part.
+    """
+    mean, half, off = float(layer_weight(1.0)), depth // 2, -30.0
+    late = float(np.log(np.expm1(mean * depth / (depth - half))))  # Softplus of it is that weight
+    early, alone = (float(np.log(np.expm1(mean * depth / count))) for count in (half, 1))
+    profiles = {"flat": (1.0,) * depth, "early": (early,) * half + (off,) * (depth - half)}
+    profiles["late"] = (off,) * half + (late,) * (depth - half)
     for block in range(depth):
-        profiles[f"block {block + 1}"] = tuple(high if each == block else low for each in range(depth))
+        profiles[f"block {block + 1}"] = tuple(alone if each == block else off for each in range(depth))
     return profiles
 
 
