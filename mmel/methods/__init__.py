@@ -24,6 +24,7 @@ from . import (
     m2ib,
     mask_clip,
     mmel,
+    mmel_plus,
     raw_attention,
     rise,
     saliency,
@@ -35,6 +36,7 @@ from .perturb import at_least, slices
 MODULES = {
     "grad_eclip": grad_eclip,
     "mmel": mmel,
+    "mmel_plus": mmel_plus,
     "raw_attention": raw_attention,
     "attention_rollout": attention_rollout,
     "attention_flow": attention_flow,
