@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 TOKENS = 196  # patches of ViT-B/16, whose 197 tokens Sec. 3.1 prints
@@ -60,6 +61,7 @@ def gate_factor(width: int, scales: int, theta: float, alpha: float, needed: flo
     return Finding(high / low >= needed, shown)
 
 
+@cache
 def scales_differ(width: int, tokens: int, scale: float, needed: float) -> Finding:
     """Eq. 5 of tokens and of `scale` times the same tokens differ: their correlation is below `needed`."""
     import torch

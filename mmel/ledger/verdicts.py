@@ -76,5 +76,5 @@ def stale(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def research_answer(entries: Sequence[Entry], question: str) -> Mapping[str, int]:
-    """How many claims about one research question have which verdict."""
-    return Counter(each.verdict for each in entries if question in each.claim.answers)
+    """How many claims about one research question are stored with which verdict."""
+    return Counter(each.claim.verdict for each in entries if question in each.claim.answers)
