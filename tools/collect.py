@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
-from sources import versions
+from sources import package_hashes, versions
 
 VALUE = "application/vnd.mmel.value+json"
 PASSES = "forward_passes"
@@ -146,6 +146,8 @@ def provenance(root: Path, profile: str, threads: int, tasks: list[Task]) -> dic
         return done.stdout.strip() if done.returncode == 0 else ""
 
     runs = {task.name: dict(nbformat.read(task.target, 4).metadata["mmel"]) for task in tasks}
+    for task in tasks:
+        runs[task.name]["parameters"] = task.parameters
     return {
         "profile": profile,
         "commit": git("rev-parse", "HEAD"),
@@ -153,6 +155,7 @@ def provenance(root: Path, profile: str, threads: int, tasks: list[Task]) -> dic
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         "threads": threads,
         "versions": versions(root),
+        "hashes": package_hashes(root),
         "notebooks": runs,
         "seconds": round(sum(run["seconds"] for run in runs.values()), 1),
     }
@@ -171,6 +174,8 @@ def collect(root: Path, profile: str, threads: int, tasks: list[Task]) -> dict[s
             stage(task, root / "executed")
     write(run / "results.json", dump(results))
     write(run / "provenance.json", dump(provenance(root, profile, threads, tasks)))
+    if not label:  # for the pages that show what was measured
+        write(root / "executed" / "run.json", dump({"profile": profile}))
     for folder in (run / "notebooks", *([] if label else [root / "executed"])):
         for stale in set(folder.glob("*.ipynb")) - {folder / task.source.name for task in tasks}:
             stale.unlink()

@@ -110,7 +110,7 @@ def methods_command() -> None:
 
 @app.command("verify")
 def verify_command() -> None:
-    """Check the shipped weights and the scenes of every split against their published hashes."""
+    """Check weights and scenes against their hashes, and the stored verdicts about the paper against the numbers."""
     from .verifying import verify
 
     verify()
