@@ -1,4 +1,4 @@
-"""The playground's files, made when the book is built: the model's weights for the browser, and what its world holds."""
+"""The playground's files, made when the book is built: weights for the browser, and what the world holds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def tensors(clip, seed: int = 0) -> dict[str, np.ndarray]:
     found = dict(load_file(WEIGHTS / f"{clip.name}.safetensors"))
     for tower in (clip.model.visual.transformer, clip.model.transformer):
         width = tower.width
-        found |= {f"transform.{width}.{name}": v.numpy() for name, v in FeatureTransform(width, seed).state_dict().items()}
+        found |= {
+            f"transform.{width}.{name}": v.numpy() for name, v in FeatureTransform(width, seed).state_dict().items()
+        }
     with torch.no_grad():
         embeds = [embed_text(clip, list(prompts)).mean(0) for prompts in class_prompts()]
         found["class_embeddings"] = torch.nn.functional.normalize(torch.stack(embeds), dim=-1).numpy()

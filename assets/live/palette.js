@@ -44,7 +44,7 @@ export class Palette {
     const again = button("Another such place", () => this.#scene({ background_seed: Math.floor(Math.random() * 2 ** 31) }), { className: "live-button" });
     this.undo = button("Undo", () => store.undo(), { className: "live-button" });
     this.places = places;
-    return el("div", { className: "live-start" }, figures, random, empty, places, again, this.undo);
+    return el("div", { className: "live-start" }, figures, places, random, again, empty, this.undo);
   }
 
   #scene(change) { this.store.change({ scene: { ...this.store.state.scene, ...change } }); }

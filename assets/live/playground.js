@@ -24,7 +24,7 @@ class Playground {
     this.palette = new Palette(this.store, world, this.stage, sheet.src);
     this.captions = new Captions(this.store, world);
     this.dials = new Dials(this.store);
-    this.view = new View();
+    this.view = new View((wipe, mark) => this.store.change({ wipe }, { mark }));
     this.exercises = new Exercises(document.getElementById("mmel-exercises") ?? el("div"));
     this.progress = el("progress", { max: 1, value: 0, hidden: true, "aria-label": "The model's weights" });
     this.error = el("p", { className: "live-error", role: "alert" }, said);
@@ -64,7 +64,7 @@ class Playground {
     files.append(this.copied);
     const part = (name, ...inside) => el("section", { className: "live-part", "aria-label": name }, el("h3", {}, name), ...inside);
     this.root.replaceChildren(this.error, el("div", { className: "live-columns" },
-      part("Make a scene", palette.start, this.stage.canvas, palette.notice, palette.layers, palette.tools, palette.brush, palette.add),
+      part("Make a scene", palette.start, this.stage.canvas, palette.layers, palette.notice, palette.tools, palette.add, palette.brush),
       part("Ask the model", this.captions.place, this.progress, view.score, view.words, view.canvas, this.wipe, view.bar, this.left, this.right, this.opacity,
         el("p", {}, this.predict), view.facts, this.dials.place, this.time)),
     el("div", { className: "live-columns" }, part("Zero-shot", this.bars), part("Curves", this.curves, this.curving, this.plot)), files);

@@ -28,7 +28,7 @@ export function toAddress(state) {
 
 /** What `mmel explain --scene` reads: the state, and the methods that it shows with all their settings. */
 export function saveJson(state) {
-  const methods = [...new Set([state.left, state.right])].map((name) => askOf(name, state.dials));
+  const methods = [...new Set([state.left, state.right])].map((name) => ({ title: CHOICES[name].name, ...askOf(name, state.dials) }));
   save("state.json", new Blob([JSON.stringify({ ...state, methods }, null, 1)], { type: "application/json" }));
 }
 

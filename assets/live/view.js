@@ -7,7 +7,10 @@ const SIDE = 336; // pixels of the maps' canvas
 /** One map as a canvas of colours, its largest value at the top of the scale. */
 function heat(map) {
   const most = Math.max(...map), values = upsample(map, 112), data = new ImageData(112, 112);
-  values.forEach((value, i) => data.data.set([...colour(most > 0 ? value / most : 0), 255], 4 * i));
+  values.forEach((value, i) => {
+    const share = most > 0 ? value / most : 0; // low values let the picture through
+    data.data.set([...colour(share), 255 * (0.45 + 0.55 * share)], 4 * i);
+  });
   const canvas = el("canvas", { width: 112, height: 112 });
   canvas.getContext("2d").putImageData(data, 0, 0);
   return canvas;
@@ -19,8 +22,14 @@ export class View {
   #picture = null;
   hidden = false; // while the reader predicts
 
-  constructor() {
+  /** `moved` hears where the reader drags the line to, from 0 to 1. */
+  constructor(moved) {
     this.canvas = el("canvas", { width: SIDE, height: SIDE, className: "live-map", role: "img", "aria-label": "Map over the scene" });
+    this.canvas.addEventListener("pointerdown", (event) => this.canvas.setPointerCapture(event.pointerId));
+    for (const what of ["pointerdown", "pointermove"]) this.canvas.addEventListener(what, (event) => {
+      const box = this.canvas.getBoundingClientRect();
+      if (event.buttons) moved(Math.max(0, Math.min(1, (event.clientX - box.left) / box.width)), what === "pointerdown");
+    });
     this.words = el("p", { className: "live-words" });
     this.score = el("p", { className: "live-score", role: "status" });
     this.facts = el("dl", { className: "live-facts" });
