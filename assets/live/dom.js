@@ -51,8 +51,8 @@ export function choice(text, options, changed) {
 
 export const short = (value) => String(Math.round(value * 100) / 100);
 
-/** The colours of a map from 0 to 1: dark violet, red, orange, pale yellow. */
-const STOPS = [[13, 8, 60], [86, 15, 109], [165, 44, 96], [225, 91, 51], [251, 164, 10], [246, 250, 150]];
+/** The colours of a map from 0 to 1: viridis, as in the book's figures. */
+const STOPS = [[68, 1, 84], [65, 68, 135], [42, 120, 142], [34, 168, 132], [122, 209, 81], [253, 231, 37]];
 export function colour(value) {
   const at = Math.max(0, Math.min(0.9999, value)) * (STOPS.length - 1), low = Math.floor(at);
   return STOPS[low].map((from, i) => Math.round(from + (STOPS[low + 1][i] - from) * (at - low)));

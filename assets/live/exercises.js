@@ -38,8 +38,9 @@ export const CHECKS = {
     return `with ${(100 * rival.share).toFixed(1)} % gone yours leaves ${rival.yours.toFixed(3)}, Grad-ECLIP's ${rival.rival.toFixed(3)}`;
   },
   order({ state, answer }) {
-    const found = state.right === "mine" ? answer?.results.at(-1)?.correlation : null;
-    return typeof found === "number" && found < 0.98 ? `the rank correlation is ${found.toFixed(3)}` : null;
+    const { moved, correlation } = (state.right === "mine" && answer?.results.at(-1)) || {};
+    if (!moved) return null;
+    return `${moved} of the first five patches stand elsewhere${correlation === null ? "" : `, though the rank correlation is ${correlation.toFixed(3)}`}`;
   },
 };
 

@@ -2,8 +2,9 @@
 import { imageMaps, rawAttentionMap, sumLayers, textMap } from "./grad_eclip.js";
 import { recordImage, recordText, similarity } from "./clip.js";
 import { imagePart, LITERAL, textPart, WORKING } from "./mmel.js";
-import { spearman } from "./tensors.js";
+import { ranking, spearman } from "./tensors.js";
 
+const FIRST = 5; // patches whose places are compared with Grad-ECLIP's
 const CAMEL = /_([a-z])/g;
 const camel = (settings) => Object.fromEntries(Object.entries(settings).map(([name, value]) =>
   [name.replace(CAMEL, (_, letter) => letter.toUpperCase()), value]));
@@ -57,7 +58,8 @@ function mmel(pair, given) {
   const text = settings.text === "none" ? null : textPart(pair.model, pair.image, pair.text, settings, pair.textMap(settings));
   const gates = Array.from(image, (value, i) => [value / base[i], base[i]]).filter(([, under]) => under > 1e-6 * most).map(([gate]) => gate);
   const gate = gates.length ? [Math.min(...gates), Math.max(...gates)] : null;
-  return { image, text, gate, correlation: spearman(image, base) };
+  const [own, others] = [ranking(image), ranking(base)].map((order) => order.slice(0, FIRST));
+  return { image, text, gate, correlation: spearman(image, base), moved: own.filter((patch, i) => patch !== others[i]).length };
 }
 
 const METHODS = { grad_eclip: gradEclip, raw_attention: rawAttention, mmel };

@@ -77,8 +77,8 @@ export class Lab {
     answer.intact = state.erased.runs.length ? similarity(this.#wholeTrace(state, drawn), pair.text) : pair.score;
     answer.results = asks.map(({ method, settings }) => explain(pair, method, settings));
     answer.agreement = answer.results.length === 2 ? spearman(answer.results[0].image, answer.results[1].image) : null;
-    answer.objects = drawn.masks.length ? energy(answer.results.at(-1).image, drawn.masks) : [];
-    answer.order = ranking(answer.results.at(-1).image);
+    const last = answer.results.at(-1)?.image;
+    if (last) Object.assign(answer, { order: ranking(last), objects: drawn.masks.length ? energy(last, drawn.masks) : [] });
     return answer;
   }
 

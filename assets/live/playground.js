@@ -39,6 +39,7 @@ class Playground {
     this.#build();
     this.store.listen(() => this.#changed());
     for (const what of ["pointerdown", "keydown", "focusin"]) root.addEventListener(what, () => this.#wake(), { once: true, capture: true });
+    this.view.score.textContent = `Touch anything here, and the model is loaded (${(world.weights.bytes / 1e6).toFixed(1)} MB).`;
     this.#draw();
     if (location.hash) this.#wake();
   }
@@ -62,7 +63,7 @@ class Playground {
       button("Save as PNG", () => savePng(this.stage, view, store.state, this.#seen.answer?.score ?? null, this.names), { className: "live-button" }), field("Open a JSON", file));
     this.copied = el("span", { role: "status" });
     files.append(this.copied);
-    const part = (name, ...inside) => el("section", { className: "live-part", "aria-label": name }, el("h3", {}, name), ...inside);
+    const part = (name, ...inside) => el("section", { className: "live-part", "aria-label": name }, el("h2", {}, name), ...inside);
     this.root.replaceChildren(this.error, el("div", { className: "live-columns" },
       part("Make a scene", palette.start, this.stage.canvas, palette.layers, palette.notice, palette.tools, palette.add, palette.brush),
       part("Ask the model", this.captions.place, this.progress, view.score, view.words, view.canvas, this.wipe, view.bar, this.left, this.right, this.opacity,
@@ -79,8 +80,7 @@ class Playground {
   }
 
   #changed() {
-    if (this.#frame) return;
-    this.#frame = requestAnimationFrame(() => {
+    this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
       this.#draw();
     });
@@ -102,11 +102,13 @@ class Playground {
   async #explain() {
     if (this.#busy) return (this.#stale = true);
     this.#busy = true;
+    this.root.setAttribute("aria-busy", "true");
     do {
       this.#stale = false;
       await this.#once();
     } while (this.#stale);
     this.#busy = false;
+    this.root.setAttribute("aria-busy", "false");
   }
 
   async #once() {
@@ -116,8 +118,7 @@ class Playground {
       this.error.textContent = "";
       this.view.show(answer, this.store.state, this.names);
       this.time.textContent = `Computed in this page in ${Math.round(answer.milliseconds)} ms.`;
-      this.root.dataset.shown = JSON.stringify([state.scene, state.erased, state.captions, state.left, state.right, state.dials]);
-      this.root.dataset.milliseconds = Math.round(performance.now() - begun);
+      this.root.dataset.milliseconds = performance.now() - begun; // from the question to the map on the screen
       Object.assign(this.#seen, { answer, bars: null, rival: null });
       this.#judge(state);
       if (!this.#stale) await this.#after(state);

@@ -13,8 +13,8 @@ function bar({ text, share, cosine }) {
 /** Captions against each other, and the five likeliest of the world's names. */
 export function showBars(place, { captions, names }) {
   place.replaceChildren(
-    el("h4", {}, "Your captions against each other"), el("ul", { className: "live-bars", "aria-label": "Captions" }, ...captions.map(bar)),
-    el("h4", {}, "Of all names, the likeliest five"), el("ul", { className: "live-bars", "aria-label": "Names" }, ...names.map(bar)));
+    el("h3", {}, "Your captions against each other"), el("ul", { className: "live-bars", "aria-label": "Captions" }, ...captions.map(bar)),
+    el("h3", {}, "Of all names, the likeliest five"), el("ul", { className: "live-bars", "aria-label": "Names" }, ...names.map(bar)));
 }
 
 const make = (tag, attributes, text) => {

@@ -91,9 +91,10 @@ export class View {
 
   #showFacts(names) {
     const { results, agreement } = this.#answer, lines = [];
-    results.forEach(({ gate, correlation }, i) => {
+    results.forEach(({ gate, correlation, moved }, i) => {
       if (gate) lines.push([`Gate of ${names[i]}`, `${short(gate[0])} to ${short(gate[1])}`]);
       if (correlation !== undefined) lines.push([`${names[i]} and Grad-ECLIP over the same blocks, rank correlation`, correlation === null ? "none: a map is constant" : correlation.toFixed(3)]);
+      if (moved !== undefined) lines.push(["Of its first five patches, in another place than there", String(moved)]);
     });
     if (results.length) lines.push(["The two maps, rank correlation", agreement === null ? "none: a map is constant" : agreement.toFixed(3)]);
     this.facts.replaceChildren(...(this.hidden ? [] : lines.flatMap(([what, value]) => [el("dt", {}, what), el("dd", {}, value)])));

@@ -65,9 +65,7 @@ def explain_command(
     ] = None,
     scene: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="Instead of IMAGE and TEXT: a scene saved as JSON in the playground."
-        ),
+        typer.Option(metavar="FILE", help="Instead of IMAGE and TEXT: a scene saved as JSON in the playground."),
     ] = None,
     output: Annotated[
         Path | None,
