@@ -139,7 +139,9 @@ def test_dials_agree(clip, engine, cases, settings):
     }}"""
     found = engine.evaluate(asked, [case.pixels, case.text, settings])
     tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
-    made = mmel.explain(clip, case.scene.image, case.text, method="mmel", **replace(mmel.LITERAL, text="words", **tuples))
+    made = mmel.explain(
+        clip, case.scene.image, case.text, method="mmel", **replace(mmel.LITERAL, text="words", **tuples)
+    )
     for one, other in zip(found, (made.image[0], made.text[0]), strict=True):
         assert differences(one, other)["largest"] < 1e-4
 
@@ -173,7 +175,9 @@ def test_zero_shot_agrees(clip, engine, cases):
         found = engine.evaluate(ASK, ["bars", {"state": state_of(case.scene.plan, case.text) | {"captions": texts}}])
         for name in found["names"]:
             assert abs(name["share"] - float(row[NAMES.index(name["text"])])) < 0.01
-        two = (embed_image(clip, case.scene.image) @ embed_text(clip, texts).T * clip.model.logit_scale.exp()).softmax(-1)
+        two = (embed_image(clip, case.scene.image) @ embed_text(clip, texts).T * clip.model.logit_scale.exp()).softmax(
+            -1
+        )
         assert np.allclose([each["share"] for each in found["captions"]], two[0], atol=0.01)
 
 
@@ -201,7 +205,10 @@ def test_the_weights_are_the_packages():
     from safetensors.numpy import load_file
 
     assert len(data) == world["weights"]["bytes"] <= 8_000_000
-    assert sha256(data).hexdigest() == world["weights"]["sha256"] and world["weights"]["sha256"][:16] in world["weights"]["file"]
+    assert (
+        sha256(data).hexdigest() == world["weights"]["sha256"]
+        and world["weights"]["sha256"][:16] in world["weights"]["file"]
+    )
     assert [path.name for path in LIVE.glob("weights-*")] == [world["weights"]["file"]]
     for name, array in load_file(ROOT / "mmel" / "weights" / "bundled.safetensors").items():
         place = world["tensors"][name]
@@ -229,7 +236,9 @@ class Visit:
         self.page, self.wrong = self.context.new_page(), []
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
-        self.page.on("request", lambda r: self.wrong.append(r.url) if not r.url.startswith((site, "data:", "blob:")) else None)
+        self.page.on(
+            "request", lambda r: self.wrong.append(r.url) if not r.url.startswith((site, "data:", "blob:")) else None
+        )
         self.page.goto(f"{site}book/playground.html{hash}")
 
     def __enter__(self):
@@ -313,7 +322,14 @@ def test_by_mouse(visit, clip):
         page.get_by_role("slider", name="Turn").fill("45")
         me.settle()
         changed = me.state["scene"]["objects"][1]
-        assert changed | {"x": 0, "y": 0} == {"name": "umbrella", "x": 0, "y": 0, "size": 60, "mirror": True, "angle": 45}
+        assert changed | {"x": 0, "y": 0} == {
+            "name": "umbrella",
+            "x": 0,
+            "y": 0,
+            "size": 60,
+            "mirror": True,
+            "angle": 45,
+        }
         page.get_by_role("button", name="Undo").click()
         assert me.state["scene"]["objects"][1]["angle"] == 0
         page.get_by_role("button", name="Delete").click()
@@ -375,11 +391,18 @@ def test_by_touch(browser, site):  # noqa: F811
     with Visit(browser, site, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True) as me:
         page = me.page
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert page.locator("#mmel-live *").evaluate_all("all => Math.max(...all.map(e => e.getBoundingClientRect().right))") <= 390
+        assert (
+            page.locator("#mmel-live *").evaluate_all(
+                "all => Math.max(...all.map(e => e.getBoundingClientRect().right))"
+            )
+            <= 390
+        )
         touch = page.context.new_cdp_session(page)
 
         def finger(*points):
-            for kind, point in zip(["touchStart", *["touchMove"] * (len(points) - 1), "touchEnd"], [*points, None], strict=True):
+            for kind, point in zip(
+                ["touchStart", *["touchMove"] * (len(points) - 1), "touchEnd"], [*points, None], strict=True
+            ):
                 places = [] if point is None else [dict(zip("xy", me.point(*point), strict=True))]
                 touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
 
@@ -396,7 +419,10 @@ def test_by_touch(browser, site):  # noqa: F811
 
 def test_words_that_are_not_known_no_words_and_too_many(visit):
     with visit() as me:
-        caption, notice = me.page.get_by_label("Caption that is explained"), me.page.locator(".live-captions ~ .live-notice")
+        caption, notice = (
+            me.page.get_by_label("Caption that is explained"),
+            me.page.locator(".live-captions ~ .live-notice"),
+        )
         caption.fill("a dinosaur and a dog")
         me.settle()
         assert "never seen “dinosaur”" in notice.text_content() and me.score
@@ -440,9 +466,12 @@ def test_a_corrupt_address(visit, hash):
         assert me.score and me.wrong == []
 
 
-@pytest.mark.parametrize(("how", "says"), [("abort", "did not arrive"), ("missing", "did not arrive"), ("changed", "hash differs")])
+@pytest.mark.parametrize(
+    ("how", "says"), [("abort", "did not arrive"), ("missing", "did not arrive"), ("changed", "hash differs")]
+)
 def test_weights_that_do_not_arrive_or_are_not_ours(visit, how, says):
     with visit() as me:
+
         def answer(route):
             if how == "abort":
                 return route.abort()
@@ -558,7 +587,9 @@ def test_six_exercises_are_open_at_first(visit):
 def test_exercise_confuse(visit, engine):
     for name in NAMES:
         one = {"name": name, "x": 15, "y": 95, "size": 20, "mirror": False, "angle": 180}
-        state = state_of(FIRST.plan, "a dog") | {"scene": {"background": "night", "background_seed": 1, "objects": [one]}}
+        state = state_of(FIRST.plan, "a dog") | {
+            "scene": {"background": "night", "background_seed": 1, "objects": [one]}
+        }
         if engine.evaluate(ASK, ["bars", {"state": state}])["names"][0]["text"] != name:
             return open_and_see(visit, state, "confuse")
     pytest.fail("the model knows every object, however small")
@@ -567,10 +598,16 @@ def test_exercise_confuse(visit, engine):
 def test_exercise_move(visit, engine):
     asks = engine.evaluate("['literal'].map((name) => live.CHOICES[name])")
     for dog, car in [((26, 28), (84, 84)), ((84, 84), (26, 28)), ((26, 84), (84, 28)), ((84, 28), (26, 84))]:
-        things = [{"name": n, "x": x, "y": y, "size": 44, "mirror": False, "angle": 0} for n, (x, y) in {"dog": dog, "car": car}.items()]
+        things = [
+            {"name": n, "x": x, "y": y, "size": 44, "mirror": False, "angle": 0}
+            for n, (x, y) in {"dog": dog, "car": car}.items()
+        ]
         scene = {"background": "grass", "background_seed": 3, "objects": things}
         state = state_of(FIRST.plan, "a dog") | {"scene": scene, "right": "literal"}
-        shares = [engine.evaluate(ASK, ["explain", {"state": state | {"captions": [text]}, "asks": asks}])["objects"] for text in ("a dog", "a car")]
+        shares = [
+            engine.evaluate(ASK, ["explain", {"state": state | {"captions": [text]}, "asks": asks}])["objects"]
+            for text in ("a dog", "a car")
+        ]
         if shares[0][0] > shares[0][1] and shares[1][0] < shares[1][1]:
             break
     with visit(address(state)) as me:
@@ -614,7 +651,9 @@ def test_exercise_brush(visit, engine):
         mask = (np.hypot(*(grid - centre[:, None, None])) < radius).flatten().astype(int)
         edges = np.flatnonzero(np.diff(np.r_[0, mask, 0]))
         runs = [int(n) for start, end in zip(edges[::2], edges[1::2], strict=True) for n in (start, end - start)]
-        state = state_of(FIRST.plan, "a dog", erased={"runs": runs, "fill": ["black", "noise", "background"][attempt % 3]})
+        state = state_of(
+            FIRST.plan, "a dog", erased={"runs": runs, "fill": ["black", "noise", "background"][attempt % 3]}
+        )
         found = engine.evaluate(ASK, ["rival", {"state": state}])
         if found and 0.005 < found["share"] <= 0.2 and found["yours"] < found["rival"] - 1e-3:
             return open_and_see(visit, state, "brush")
@@ -623,7 +662,11 @@ def test_exercise_brush(visit, engine):
 
 def test_exercise_order(visit, engine):
     for case in fifty()[:30]:
-        for dials in ({"gate": "each", "alpha": 60}, {"gate": "each", "alpha": 60, "temperature": 0.02}, {"alpha": 60, "temperature": 0.04}):
+        for dials in (
+            {"gate": "each", "alpha": 60},
+            {"gate": "each", "alpha": 60, "temperature": 0.02},
+            {"alpha": 60, "temperature": 0.04},
+        ):
             state = state_of(case.scene.plan, case.text) | {"right": "mine"}
             state["dials"] = engine.evaluate("(dials) => ({ ...live.DIALS, ...dials })", dials)
             asks = engine.evaluate("(dials) => [live.askOf('mine', dials)]", state["dials"])
