@@ -80,6 +80,8 @@ def test_notebooks_with_a_stand_in_run_with_every_model(tmp_path, monkeypatch):
     assert list(made.jobs[-1].data()) == [("coco", f"{tmp_path}/sets/coco"), ("imagenet", "/data/imagenet")]
     for job in made.jobs:
         check_parameters(job.name, notebooks[job.name], job.parameters)
+    made = paper.expand({**SETTINGS, "shown": {"02_one": "B16"}}, {"02_one": own("classes")}, "cuda", tmp_path)
+    assert [job.parameters["profile"] for job in made.jobs] == ["paper, B32", "paper"]
 
 
 def test_all_that_is_missing_is_said_at_once(tmp_path, monkeypatch):
@@ -166,7 +168,7 @@ def made(tmp_path_factory) -> Path:
         (root / name).symlink_to(ROOT / name)
     (root / "profiles").mkdir()
     settings = read_profile(ROOT / "profiles/paper-smoke.yaml")
-    settings = {key: value for key, value in settings.items() if key in ("defaults", *paper.KEYS)}
+    settings = {key: value for key, value in settings.items() if key in ("defaults", *paper.KEYS) and key != "shown"}
     (root / "profiles/paper-smoke.yaml").write_text(yaml.safe_dump(settings))
     (root / "notebooks").mkdir()
     for name, made in {"01_images": own("classes", MEASURE), "02_captions": own("retrieval", MEASURE)}.items():
