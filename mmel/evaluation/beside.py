@@ -47,7 +47,9 @@ def notes_of(frame: pd.DataFrame, resamples: int) -> list[str]:
     ]
     failed = frame[frame.error != ""].groupby("row")["sample"].nunique()
     reasons = reasons_of(frame)
-    return notes + [f"Failures of `{row}`, {failed[row]} samples: {why}" for row, why in reasons.items()]
+    return notes + [
+        f"Failures of `{row}`, {failed[row]} samples: {why}" for row, why in reasons.items() if row not in NO_TEXT_MAP
+    ]
 
 
 def dashes_of(order: Sequence[str]) -> str:

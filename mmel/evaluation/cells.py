@@ -27,8 +27,8 @@ class Cell:
 
 
 def higher_is_better(metric: str) -> bool:
-    """Which way a metric points, whatever follows its first word ("deletion true @1")."""
-    word = metric.split()[0]
+    """Which way a metric points, whatever follows its first word ("deletion true @1"); words as pictures."""
+    word = metric.split()[0].removeprefix("word_")
     name = word if word in HIGHER_IS_BETTER else f"{word}_auc"
     if name not in HIGHER_IS_BETTER:
         raise UnknownName("metric", metric, HIGHER_IS_BETTER)

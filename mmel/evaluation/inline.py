@@ -1,4 +1,4 @@
-"""A whole evaluation in this process, as a table of measurements: what a notebook needs."""
+"""A whole evaluation in one loop: the plain twin of the engine, and the seeds that both take."""
 
 from __future__ import annotations
 

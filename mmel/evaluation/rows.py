@@ -71,6 +71,9 @@ TABLES: dict[str, tuple[str, ...]] = {
                "kernel_shap", "rise", "chefer", "chefer_all", "mask_clip", "legrad", "cci", *CONTROLS),
     "table3": ("raw_attention", "attention_rollout", "attention_rollout_last", "m2ib", *_ECLIPS, *_MMELS,
                "attention_flow", "grad_cam", "saliency", "kernel_shap", "rise", "chefer", "chefer_all", "random"),
+    "microscope": ("grad_eclip", "grad_eclip_all", "mmel_working", "chefer_all", "attention_rollout", "random",
+                   "edges"),
+    "smoke": ("grad_eclip", "grad_eclip_all", "mmel_literal", "mmel_working", "rise", "random"),  # all kinds of row
 }  # fmt: skip
 
 # Why the text cell of a row is a dash.

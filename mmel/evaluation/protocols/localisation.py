@@ -45,19 +45,23 @@ class Localisation:
             raise DatasetError(f"{example.key} has no mask of a known class, which localisation needs.")
         pixels = prepare_images(clip, example.image)
         asked = state.embeds[[state.places[name] for name in names]]
-        caption = list(example.captions[:1])
-        embeds = torch.cat([asked, embed_text(clip, caption).detach()]) if caption else asked
+        named = _spoken(example, masks)
+        embeds = torch.cat([asked, embed_text(clip, named[0]).detach()]) if named else asked
         maps = image_maps(clip, row, pixels.expand(len(embeds), -1, -1, -1), embeds, seed).cpu()
         found = judged_maps(maps[: len(names)], torch.stack([masks[name] for name in names]))
-        if caption:
-            found |= objects_found(maps[-1], _named(example, masks))
+        if named:
+            found |= objects_found(maps[-1], named[1])
         for metric, value in found.items():
             yield Measurement("image", metric, value, [])
 
 
-def _named(example, masks) -> Named:
-    """What the caption names: exactly, in the bundled world; else every thing with a mask."""
+def _spoken(example, masks) -> tuple[str, Named] | None:
+    """A caption and what it names: exactly, in the bundled world, where one with a relation comes first."""
     scene = getattr(example, "scene", None)
-    if scene is not None:
-        return named_by(scene, scene.captions[0])
-    return Named([mask.numpy() for mask in masks.values()], [])
+    if scene is not None and scene.captions:
+        related = [each for each in scene.captions if any(word.role == "relation" for word in each.words)]
+        caption = (related or scene.captions)[0]
+        return caption.text, named_by(scene, caption)
+    if not example.captions:
+        return None
+    return example.captions[0], Named([mask.numpy() for mask in masks.values()], [])

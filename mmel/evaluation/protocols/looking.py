@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy.stats import t as student
 from torch import Tensor
 
 from ...metrics import FILLS, step_auc
@@ -79,15 +80,16 @@ def flips(values: dict[str, Float[np.ndarray, "view sample"]], higher: Float[np.
 
     Notes
     -----
-    "With certainty": the mean paired difference is more than two standard errors from zero. A view by itself, so of
-    many views some are certain by luck: a few views against many are no flip.
+    "With certainty": zero lies outside of the 95 % interval of the mean paired difference, by Student's t. A view by
+    itself, so of many views some are certain by luck: a few views against many are no flip.
     """
     names, found = list(values), []
+    width = float(student.ppf(0.975, next(iter(values.values())).shape[1] - 1))
     for i, first in enumerate(names):
         for second in names[i + 1 :]:
             gaps = (values[first] - values[second]) * higher[:, None]
             error = gaps.std(1, ddof=1) / gaps.shape[1] ** 0.5
-            sure = abs(gaps.mean(1)) > 2 * error
+            sure = abs(gaps.mean(1)) > width * error
             better = int((sure & (gaps.mean(1) > 0)).sum())
             worse = int((sure & (gaps.mean(1) < 0)).sum())
             found.append(Flip(first, second, better, worse, len(gaps) - better - worse))

@@ -11,9 +11,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.func import functional_call
 
-from ...clip import Clip, end_of_text, evaluating, prepare_texts
+from ...clip import Clip, end_of_text, evaluating, prepare_images, prepare_texts
 from ...errors import UnknownName, UnsupportedModel
 from ...metrics import hits_at_k, text_deletion_edits, text_insertion_edits
+from ..protocol import Row
+from .making import text_maps
 from .scoring import embed_tokens
 
 READINGS = ("remove", "mask", "attention")
@@ -126,6 +128,18 @@ def retrieved(gallery: Gallery, image: int, captions: Sequence[Float[Tensor, "po
     similarities[:, own] = torch.stack([edited @ gallery.images[image] for edited in captions], 1)
     targets = [own.tolist()] * len(similarities)
     return Retrieved(torch.stack(found).mean(0), _hits(similarities.round(decimals=DECIMALS), targets))
+
+
+def edited_gallery(
+    clip: Clip, examples, row: Row, kind: str, seed: int, *, steps: int = 10, memo: dict[bytes, Tensor] | None = None
+) -> Float[Tensor, "caption points embed"]:
+    """Every caption of some samples, edited in the order of its own map: what `retrieved_together` looks among."""
+    made = []
+    for example in examples:
+        texts = list(example.captions)
+        maps = text_maps(clip, row, prepare_images(clip, example.image), texts, seed).cpu()
+        made += [edited_texts(clip, text, map, kind, steps=steps) for text, map in zip(texts, maps, strict=True)]
+    return torch.stack(embed_edited(clip, made, memo))
 
 
 def retrieved_together(

@@ -11,7 +11,7 @@ from ...metrics import energy_pointing_game, pointing_game
 from ...metrics.localisation import average_precision
 from .scoring import spans_of
 
-SCORES = ("word_pointing_game", "word_energy", "word_average_precision")
+SCORES = ("word_pointing_game", "word_energy_pointing_game", "word_average_precision")
 ROLES = ("object", "background", "count", "relation")
 
 
@@ -27,7 +27,7 @@ def judged_words(values: Float[Tensor, " word"], truth: Bool[Tensor, " word"]) -
     line, mask = values.detach().cpu().double()[None, None], truth[None, None]  # batch 1 word
     return {
         "word_pointing_game": float(pointing_game(line, mask)[0]),
-        "word_energy": float(energy_pointing_game(line, mask)[0]),
+        "word_energy_pointing_game": float(energy_pointing_game(line, mask)[0]),
         "word_average_precision": float(average_precision(line[0, 0], truth)),
         "chance": float(truth.double().mean()),
     }
