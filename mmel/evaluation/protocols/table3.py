@@ -25,6 +25,7 @@ class Searched(NamedTuple):
     gallery: Gallery
     places: Mapping[str, int]
     memo: dict[str, dict[bytes, object]]  # of the sample at hand: its edited texts, for the next row
+    manifest: str = ""  # of the dataset that it was made from
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ class Table3:
     readings: tuple[str, ...] = ("remove",)  # what becomes of a word that goes
     steps: int = 10
     captions: int = 5  # of each picture
-    gallery: object = None  # the dataset to look in; None: the dataset that is evaluated
+    gallery: object = None  # the dataset to look in, or what `prepare` made of it; None: the one that is evaluated
     name: str = "table3"
 
     def prepare(self, clip: Clip, data) -> Searched:
         """Embeddings of the whole gallery."""
+        if isinstance(self.gallery, Searched):
+            return self.gallery
         data = self.gallery or data
         pictures, texts, owner, places = [], [], [], {}
         for start in range(0, len(data), AT_ONCE):
@@ -55,7 +58,7 @@ class Table3:
         tokens = prepare_texts(clip, texts)
         where = tokens.device
         whole = Gallery(torch.cat(pictures), embed_tokens(clip, tokens), torch.tensor(owner, device=where))
-        return Searched(whole, places, {})
+        return Searched(whole, places, {}, getattr(data, "manifest", ""))
 
     def measure(self, clip: Clip, state: Searched, example, row: Row, seed: int) -> Iterator[Measurement]:
         """Areas of recall at 1, 5 and 10 in both directions; `steps` are the points of the curve."""
