@@ -277,6 +277,17 @@ def test_every_part_of_the_fingerprint_counts(house):
     assert mark() != changed
 
 
+def test_files_that_a_notebook_reads_count_too(house):
+    (house / "notebooks").mkdir(exist_ok=True)
+    code = ["read('../book/paper.csv')", 'read("../runs/no.json"); write(f"../book/{profile}.csv")']
+    assert sources.named_files(code, house / "notebooks") == {}
+    write(house / "book/paper.csv", "1,2")
+    first = sources.named_files(code, house / "notebooks")
+    assert list(first) == ["../book/paper.csv"]
+    write(house / "book/paper.csv", "1,3")
+    assert sources.named_files(code, house / "notebooks") != first
+
+
 def test_notes_reach_the_notebook():
     """`note` and `finish` in a real kernel make the outputs that the build reads."""
     code = """

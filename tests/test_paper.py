@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,7 +15,6 @@ import nbref
 import paper
 import pytest
 import smoke_world
-import yaml
 from collect import Stop
 from run_notebooks import check_parameters, plan, read_profile
 
@@ -80,6 +80,8 @@ def test_notebooks_with_a_stand_in_run_with_every_model(tmp_path, monkeypatch):
     assert list(made.jobs[-1].data()) == [("coco", f"{tmp_path}/sets/coco"), ("imagenet", "/data/imagenet")]
     for job in made.jobs:
         check_parameters(job.name, notebooks[job.name], job.parameters)
+    made = paper.expand({**SETTINGS, "shown": {"02_one": "B16"}}, {"02_one": own("classes")}, "cuda", tmp_path)
+    assert [job.parameters["profile"] for job in made.jobs] == ["paper, B32", "paper"]
 
 
 def test_all_that_is_missing_is_said_at_once(tmp_path, monkeypatch):
@@ -160,18 +162,14 @@ finish(both.clip, budget)"""
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """The repository's profile and package with two notebooks of a test's own."""
+    """The repository's package, profile and notebooks, with one of a test's own, and a folder for what they leave."""
     root = tmp_path_factory.mktemp("house")
-    for name in ("mmel", "pyproject.toml"):
+    for name in ("mmel", "profiles", "pyproject.toml"):
         (root / name).symlink_to(ROOT / name)
-    (root / "profiles").mkdir()
-    settings = read_profile(ROOT / "profiles/paper-smoke.yaml")
-    settings = {key: value for key, value in settings.items() if key in ("defaults", *paper.KEYS)}
-    (root / "profiles/paper-smoke.yaml").write_text(yaml.safe_dump(settings))
-    (root / "notebooks").mkdir()
-    for name, made in {"01_images": own("classes", MEASURE), "02_captions": own("retrieval", MEASURE)}.items():
-        nbformat.write(made, root / "notebooks" / f"{name}.ipynb")
-    nbformat.write(notebook("seed = 0", "1 / 0"), root / "notebooks/03_world.ipynb")
+    shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("_build"))
+    shutil.copytree(ROOT / "notebooks", root / "notebooks")
+    nbformat.write(own("classes", MEASURE), root / "notebooks/98_own.ipynb")
+    nbformat.write(notebook("seed = 0", "1 / 0"), root / "notebooks/99_world.ipynb")
     (root / "executed").mkdir()
     (root / "executed/kept.ipynb").write_text("the book's page")
     yield root
@@ -185,21 +183,22 @@ def run(root: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_path_of_the_profile_end_to_end(made):
-    """A ViT-B/32 from a file, tiny datasets in their true layouts, real kernels; the book's pages are left alone."""
+    """Every chapter that takes part, on a ViT-B/32 from a file and tiny datasets in true layouts, in real kernels."""
     first = run(made)
     assert first.returncode == 0, first.stdout + first.stderr
-    assert "03_world                 left out: about the bundled world" in first.stdout
+    assert "99_world                 left out: about the bundled world" in first.stdout
     assert "imagenet: samples: 4 of 50,000" in first.stdout
-    results = json.loads((made / "runs/paper-smoke/results.json").read_text())
-    assert set(results) == {"ViT-B-32"} and set(results["ViT-B-32"]) == {"01_images", "02_captions"}
-    for name, key in {"01_images": "ILSVRC2012_val_00000001", "02_captions": "COCO_val2014_000000000042"}.items():
-        assert results["ViT-B-32"][name]["map"] == [2, 7, 7]
-        assert results["ViT-B-32"][name]["keys"][0] == key
     folder = made / "runs/paper-smoke/ViT-B-32"
-    assert json.loads((folder / "results.json").read_text()) == results["ViT-B-32"]
+    results = json.loads((made / "runs/paper-smoke/results.json").read_text())
+    assert results == {"ViT-B-32": json.loads((folder / "results.json").read_text())}
+    found = results["ViT-B-32"]
+    assert set(found) >= {"11_table1", "12_table2", "13_table3", "98_own"} and all(found.values())
+    assert not [name for name, values in found.items() if values.get("failures by row")]
+    assert found["98_own"]["map"] == [2, 7, 7]
+    assert found["98_own"]["keys"] == ["ILSVRC2012_val_00000001", "ILSVRC2012_val_00000002"]
     assert json.loads((folder / "provenance.json").read_text())["profile"] == "paper-smoke"
     assert [path.name for path in (made / "executed").iterdir()] == ["kept.ipynb"]
-    assert run(made).stdout.count("unchanged") == 2
+    assert run(made).stdout.count("unchanged") == len(found)
 
 
 def test_a_profile_without_models_is_planned_as_ever(tmp_path):

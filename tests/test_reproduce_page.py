@@ -16,6 +16,7 @@ from PIL import Image
 from mmel.cli import app
 from mmel.data import open_dataset
 from mmel.data.tables import TABLES
+from mmel.evaluation.rows import rows
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "book" / "reproduce.md").read_text()
@@ -42,7 +43,9 @@ def known(line: str) -> None:
         command = typer.main.get_command(app)
         while hasattr(command, "commands"):
             command, rest = command.commands[rest[0]], rest[1:]
-        command.make_context("mmel", rest)  # raises for an option or argument that is not there
+        command.make_context("mmel", list(rest))  # raises for an option or argument that is not there
+        if "--methods" in rest:
+            rows(rest[rest.index("--methods") + 1])
     elif first == "cp":
         assert (ROOT / rest[0]).exists() and rest[1] in (ROOT / ".gitignore").read_text().split(), line
     else:
@@ -70,7 +73,7 @@ def test_options_and_names_in_the_text_exist():
     commands = typer.main.get_command(app).commands
     options = {
         word
-        for command in (commands["explain"], *commands["data"].commands.values())
+        for command in (commands["explain"], commands["evaluate"], *commands["data"].commands.values())
         for parameter in command.params
         for word in parameter.opts
     }

@@ -7,6 +7,8 @@ Such a profile has these keys beside `defaults` and the notebooks' own:
     wherever:  parameters for each notebook that has one of that name
     skip:      notebooks that are left out
     made:      a folder that `smoke_world.py` fills first
+    shown:     notebook -> the model whose numbers the book's column "paper profile" has; with the others the notebook's
+               `profile` is another word, and it leaves no numbers for the book
     gpu:       true where a run without one would take days
 
 A notebook takes part if its `parameters` cell has model, pretrained, dataset and root, and its dataset has a stand-in.
@@ -28,7 +30,7 @@ from pathlib import Path
 from collect import Stop, parameter_cells
 from nbformat import NotebookNode
 
-KEYS = ("models", "datasets", "wherever", "skip", "made", "gpu")
+KEYS = ("models", "datasets", "wherever", "skip", "made", "shown", "gpu")
 NEEDED = ("model", "pretrained", "dataset", "root")
 FILE = "paper.toml"
 VARIABLE = re.compile(r"\$\{(MMEL_\w+)(?::-([^}]*))?\}")
@@ -65,7 +67,10 @@ def parameters_of(notebook: NotebookNode) -> dict[str, object]:
         for node in ast.parse(cell.source).body:
             if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
                 target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-                found[ast.unparse(target)] = ast.literal_eval(node.value)
+                several = isinstance(target, ast.Tuple)  # a, b = 1, 2
+                names = [ast.unparse(each) for each in (target.elts if several else [target])]
+                values = ast.literal_eval(node.value)
+                found |= dict(zip(names, values if several else [values], strict=True))
     return found
 
 
@@ -120,6 +125,8 @@ def expand(settings: dict, notebooks: dict[str, NotebookNode], device: str, root
             given = (settings.get("defaults") or {}) | {"device": device} | wherever | stand_in
             for label, model in settings["models"].items():
                 chosen = {"model": model["model"], "pretrained": weights_of(label, model, variables)}
+                if (settings.get("shown") or {}).get(name, label) != label:
+                    chosen["profile"] = f"{given['profile']}, {label}"
                 jobs.append(Job(label, name, given | chosen | (settings.get(name) or {})))
     if not jobs:
         raise Stop(f"no notebook has the parameters {', '.join(NEEDED)}, which this profile sets.")

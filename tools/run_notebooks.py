@@ -28,7 +28,7 @@ import yaml
 from collect import Stop, Task, check_budgets, collect, dump, parameter_cells, write
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
-from sources import fingerprint
+from sources import fingerprint, named_files
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,6 +75,8 @@ def plan(root: Path, profile: str, device: str, threads: int) -> list[Task]:
         notebook = notebooks[job.name]
         check_parameters(job.name, notebook, job.parameters)
         code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+        if profile != "full" and not job.label:  # those write what the others show
+            marks = {"files": named_files(code, root / "notebooks")}
         mark = fingerprint(code, {"parameters": job.parameters, "threads": threads, **marks}, root)
         target = root / "runs" / profile / job.label / "notebooks" / f"{job.name}.ipynb"
         tasks.append(Task(root / "notebooks" / target.name, target, job.parameters, mark, job.label))

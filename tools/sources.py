@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -139,6 +140,13 @@ def versions(root: Path) -> dict[str, str]:
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     needed = sorted(Requirement(line).name for line in project["dependencies"])
     return {"python": ".".join(map(str, sys.version_info[:3])), **{name: version(name) for name in needed}}
+
+
+def named_files(cells: list[str], folder: Path) -> dict[str, str]:
+    """Digests of the files that code in a folder names by a path that starts with `../`, of those that are there."""
+    names = sorted(set(re.findall(r"""["'](\.\./[\w./-]+\.(?:json|csv))["']""", "\n".join(cells))))
+    there = [name for name in names if (folder / name).is_file()]
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in there}
 
 
 def fingerprint(cells: list[str], settings: dict[str, object], root: Path) -> str:

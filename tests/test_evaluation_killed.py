@@ -1,0 +1,143 @@
+"""Runs that are killed at random points, workers that are lost, and memory that does not grow with the samples."""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from evaluation_toy import LOG, peak_in_child, run_in_child, tiny_job
+
+from mmel.errors import EvaluationError, MissingExtra
+from mmel.evaluation import Plan, run
+from mmel.evaluation.job import ModelName
+
+COUNT, SIZE = 40, 3
+FEW = {"resamples": 200}
+BUNDLED = ModelName("bundled", None, "cpu", "fp32")
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    monkeypatch.setenv(LOG, str(tmp_path / "log"))
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def children(monkeypatch):
+    """New processes from a server that has everything imported and does nothing else."""
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["evaluation_toy"])
+    return context
+
+
+def begun(log: Path) -> list[str]:
+    """The samples that were begun, in order, with the process that did."""
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def wait_for(lines: int, log: Path, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while len(begun(log)) < lines:
+        assert time.monotonic() < end, f"{len(begun(log))} of {lines} samples were begun"
+        time.sleep(0.002)
+
+
+def test_killed_at_random_points_it_goes_on_and_gives_the_same_bytes(tmp_path, log, children):
+    draw = random.Random(0)
+    for _ in range(4):
+        child = children.Process(target=run_in_child, args=(tmp_path / "killed", COUNT, 0.004, SIZE))
+        child.start()
+        wait_for(len(begun(log)) + draw.randint(1, 9), log)
+        time.sleep(draw.uniform(0, 0.03))
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+    child = children.Process(target=run_in_child, args=(tmp_path / "killed", COUNT, 0.004, SIZE))
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    times = Counter(line.split()[0] for line in begun(log))
+    assert len(times) == COUNT
+    assert 0 < sum(times.values()) - COUNT <= 4 * SIZE  # at most one shard for each kill
+    assert not list((tmp_path / "killed").glob(".*"))
+    run(tiny_job(COUNT, pause=0.004), tmp_path / "whole", Plan(shard_size=7, **FEW))
+    assert (tmp_path / "killed" / "results.json").read_bytes() == (tmp_path / "whole" / "results.json").read_bytes()
+
+
+def test_killed_before_the_results_it_measures_nothing_again(tmp_path, log):
+    job = tiny_job(6)
+    run(job, tmp_path / "run", Plan(**FEW))
+    before, whole = begun(log), (tmp_path / "run" / "results.json").read_bytes()
+    for name in ("results.json", "provenance.json"):
+        (tmp_path / "run" / name).unlink()
+    run(job, tmp_path / "run", Plan(**FEW))
+    assert begun(log) == before and (tmp_path / "run" / "results.json").read_bytes() == whole
+
+
+def test_memory_does_not_grow_with_the_samples(tmp_path, children):
+    peaks = []
+    for count in (10, 1_000):  # pictures of 768 KiB: the thousand would be 750 MiB
+        child = children.Process(target=peak_in_child, args=(tmp_path / str(count), count, tmp_path / "peak"))
+        child.start()
+        child.join()
+        peaks.append(float((tmp_path / "peak").read_text()))
+    assert peaks[1] - peaks[0] < 120, peaks
+
+
+def kill_one(log: Path, after: int, killed: list[int]) -> None:
+    """SIGKILL to the process that began the sample of that number."""
+    wait_for(after, log, 300)
+    killed.append(int(begun(log)[after - 1].split()[1]))
+    os.kill(killed[0], signal.SIGKILL)
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """The bytes of a run of one process, on the model that others load by its name."""
+    run(tiny_job(COUNT, model=BUNDLED, pause=0.01), tmp_path / "alone", Plan(shard_size=5, **FEW))
+    return (tmp_path / "alone" / "results.json").read_bytes()
+
+
+def test_processes_lost_or_not_give_the_same_bytes(tmp_path, alone, log, children):
+    job, plan, killed = tiny_job(COUNT, model=BUNDLED, pause=0.01), Plan(shard_size=SIZE, workers=2, **FEW), []
+    killer = threading.Thread(target=kill_one, args=(log, 8, killed))
+    killer.start()
+    with pytest.raises(EvaluationError, match=r"a worker was lost.*finished parts are kept"):
+        run(job, tmp_path / "two", plan)
+    killer.join()
+    assert killed != [os.getpid()] and list((tmp_path / "two").glob("part-*"))
+    run(job, tmp_path / "two", Plan(shard_size=SIZE, **FEW))  # finished by one
+    times = Counter(line.split()[0] for line in begun(log))
+    assert len(times) == COUNT and sum(times.values()) - COUNT <= 2 * 2 * SIZE  # what was given out and is lost
+    assert (tmp_path / "two" / "results.json").read_bytes() == alone
+
+
+def test_ray_with_a_worker_killed_gives_the_same_bytes(tmp_path, log, monkeypatch, children, request):
+    """Where Ray is not installed, the error says what to install."""
+    job, plan = tiny_job(COUNT, model=BUNDLED, pause=0.01), Plan(shard_size=SIZE, workers=2, engine="ray", **FEW)
+    if importlib.util.find_spec("ray") is None:
+        with pytest.raises(MissingExtra, match=r"pip install 'mmel\[cluster\]'"):
+            run(job, tmp_path / "ray", plan)
+        return
+    alone = request.getfixturevalue("alone")
+    log.unlink(missing_ok=True)
+    killed: list[int] = []
+    killer = threading.Thread(target=kill_one, args=(log, 8, killed))
+    killer.start()
+    run(job, tmp_path / "ray", plan)
+    killer.join()
+    workers = {int(line.split()[1]) for line in begun(log)}
+    assert killed[0] in workers and os.getpid() not in workers and len(workers) >= 3
+    times = Counter(line.split()[0] for line in begun(log))
+    assert len(times) == COUNT and sum(times.values()) - COUNT <= SIZE
+    assert (tmp_path / "ray" / "results.json").read_bytes() == alone
