@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from ..errors import ShapeMismatch
 from .frame import FRAME, HUES, INK, MUTED, SIZES, Drawing, drawing
@@ -62,6 +63,7 @@ def _panel(axes, names, panel, better, marked, sure) -> None:
     low, high = axes.get_xlim()
     axes.axvspan(*((low, 0) if better == "left" else (0, high)), color=HUES[2], alpha=0.07, zorder=0, linewidth=0)
     axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(labelsize=SIZES["small"], color=FRAME, labelcolor=INK)
