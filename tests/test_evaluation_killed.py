@@ -131,6 +131,7 @@ def test_ray_with_a_worker_killed_gives_the_same_bytes(tmp_path, log, monkeypatc
         return
     alone = request.getfixturevalue("alone")
     log.unlink(missing_ok=True)
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # else a busy machine starves them
     killed: list[int] = []
     killer = threading.Thread(target=kill_one, args=(log, 8, killed))
     killer.start()
