@@ -28,7 +28,7 @@ help:
 	@echo "make book       build the book from the notebooks of PROFILE into book/_build/html"
 	@echo "make serve      build the book and show it on 127.0.0.1   [PORT=$(PORT)]"
 	@echo "make train      train the bundled model again   [SEED=$(SEED)]"
-	@echo "make bench      time the methods on this machine"
+	@echo "make bench      time the methods and the evaluation on this machine"
 	@echo "make verify     check the shipped weights and every scene against their hashes"
 	@echo "make clean      remove what was built, but not $(VENV)"
 
@@ -77,6 +77,7 @@ train: $(STAMP)
 
 bench: $(STAMP)
 	$(PY) benchmarks/run.py
+	$(PY) benchmarks/evaluation.py
 
 verify: $(STAMP)
 	$(PY) -m mmel.cli verify

@@ -110,7 +110,7 @@ def alone(tmp_path):
 
 def test_processes_lost_or_not_give_the_same_bytes(tmp_path, alone, log, children):
     job, plan, killed = tiny_job(COUNT, model=BUNDLED, pause=0.01), Plan(shard_size=SIZE, workers=2, **FEW), []
-    killer = threading.Thread(target=kill_one, args=(log, 8, killed))
+    killer = threading.Thread(target=kill_one, args=(log, 8, killed), daemon=True)
     killer.start()
     with pytest.raises(EvaluationError, match=r"a worker was lost.*finished parts are kept"):
         run(job, tmp_path / "two", plan)
@@ -131,8 +131,9 @@ def test_ray_with_a_worker_killed_gives_the_same_bytes(tmp_path, log, monkeypatc
         return
     alone = request.getfixturevalue("alone")
     log.unlink(missing_ok=True)
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # else a busy machine starves them
     killed: list[int] = []
-    killer = threading.Thread(target=kill_one, args=(log, 8, killed))
+    killer = threading.Thread(target=kill_one, args=(log, 8, killed), daemon=True)
     killer.start()
     run(job, tmp_path / "ray", plan)
     killer.join()

@@ -9,7 +9,7 @@ from itertools import islice
 import pyarrow as pa
 
 from ..errors import BadSetting, EvaluationError, MissingExtra, MmelError
-from .header import canonical, check_same
+from .header import check_same
 from .job import Job, Worker
 from .measuring import Tick, measure_shard
 from .parts import Shard
@@ -80,37 +80,36 @@ class Cluster:
         rest, lost, busy, free = iter(shards), Counter(), {}, list(self.actors)
         while True:
             for shard in islice(rest, len(free)):
-                self._give(busy, free.pop(), shard)
+                actor = free.pop()
+                busy[actor.measure.remote(shard)] = (actor, shard, None)
             if not busy:
                 return
             (done, *_), _ = self.ray.wait(list(busy), num_returns=1)
-            actor, shard = busy.pop(done)
+            actor, shard, header = busy.pop(done)
             try:
                 table = self.ray.get(done)
             except self.ray.exceptions.RayActorError as error:
                 lost[shard] += 1
                 _give_up(shard, lost[shard], error)
-                self._give(busy, self._replaced(actor), shard)
+                actor = self._replaced(actor)
+                header = actor.header.remote()  # comes first, and is looked at when the shard is there
+                busy[actor.measure.remote(shard)] = (actor, shard, header)
                 continue
             except self.ray.exceptions.RayTaskError as error:
                 raise _cause(error) from None
+            if header is not None:
+                check_same(self.header, self._all([header])[0], "a new worker of the cluster")
             free.append(actor)
             yield shard, table
             tick(len(shard))
-
-    def _give(self, busy: dict, actor, shard: Shard) -> None:
-        busy[actor.measure.remote(shard)] = (actor, shard)
 
     def _actor(self):
         return self.ray.remote(**self.each)(Actor).remote(self.job)
 
     def _replaced(self, actor):
-        """A new actor, which has to find the same header as the others."""
+        """A new actor in the place of one that was lost."""
         new = self._actor()
-        self.actors[self.actors.index(actor)] = new
-        (header,) = self._all([new.header.remote()])
-        if canonical(header) != canonical(self.header):
-            check_same(self.header, header, "a worker of the cluster")
+        self.actors = [new if each is actor else each for each in self.actors]
         return new
 
     def _all(self, asked: list) -> list:

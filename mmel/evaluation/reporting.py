@@ -76,9 +76,7 @@ def reported_of(results: Mapping, path: str | os.PathLike | None) -> dict[tuple[
     return read_reported(Path(path), int(name[5:]))
 
 
-def report_of(
-    results: Mapping, reported: Mapping[tuple[str, str], Reported] | None = None, wide: int = WIDE
-) -> Report:
+def report_of(results: Mapping, reported: Mapping[tuple[str, str], Reported] | None = None, wide: int = WIDE) -> Report:
     """The tables and notes of a run's results; `wide`: how many columns of numbers one table has."""
     header, blocks = results["header"], []
     for modality, group in groupby(results["columns"], key=lambda column: column["modality"]):

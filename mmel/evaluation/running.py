@@ -80,7 +80,13 @@ def share_of(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def run(job: Job, out: str | os.PathLike, plan: Plan = Plan(), progress: Callable = silent) -> Outcome:
+def run(
+    job: Job,
+    out: str | os.PathLike,
+    plan: Plan = Plan(),
+    progress: Callable = silent,
+    reduce: bool = True,  # False: parts only
+) -> Outcome:
     """Do what is left of a job in the folder `out`; with the last sample come `results.json` and `provenance.json`.
 
     Raises `EvaluationError` where the folder holds another run, and where the disk is full or a worker was lost:
@@ -100,7 +106,7 @@ def run(job: Job, out: str | os.PathLike, plan: Plan = Plan(), progress: Callabl
     how = {"began": began, "engine": plan.engine, "workers": plan.workers or 1, "shard_size": plan.shard_size,
            "share": f"{number}/{of}", "samples": mine}  # fmt: skip
     done = len(folder.covered())
-    results = _finish(folder, header, plan.resamples, how) if done >= total else None
+    results = _finish(folder, header, plan.resamples, how) if reduce and done >= total else None
     return Outcome(folder, total, done, results)
 
 
@@ -158,7 +164,7 @@ def evaluate(
         threads,
     )
     with TemporaryDirectory() as passing:
-        outcome = run(job, out or passing, Plan(**plan), bar if progress else silent)
+        outcome = run(job, out or passing, Plan(**plan), bar if progress else silent, reduce=out is not None)
         return table_of(outcome.folder)
 
 
