@@ -2,16 +2,17 @@
 
     python benchmarks/run.py [--models bundled ViT-B-32 ViT-B-16] [--rounds 5] [--only times] [--light]
 
-Writes `benchmarks/results/times.json` (seconds and ratios), `counts.json` (operations and memory) and, apart from them,
-`provenance.json` (hardware, versions). A cost is counted in units of one plain `encode_image` of the same model and
-batch, which is timed right before and right after each call, so that a machine that slows down slows both. Each value
-is the median over the rounds. With `--models` the other models' entries stay as they are, `--only` makes one of the
-files, and `--light` leaves out what takes a hundred passes.
+Writes `benchmarks/results/times.json` (seconds and ratios), `counts.json` (operations and memory), `seeds.json` (do two
+seeds agree?) and, apart from them, `provenance.json` (hardware, versions). A cost is counted in units of one plain
+`encode_image` of the same model and batch, which is timed right before and right after each call, so that a machine
+that slows down slows both. Each value is the median over the rounds. With `--models` the other models' entries stay as
+they are, `--only` makes one of the files, and `--light` leaves out what takes a hundred passes.
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import logging
 import os
@@ -27,6 +28,11 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler talks otherw
 import torch
 from cases import CASES, FEW, LARGE, MODELS, TIMED, Case, Subject, curve, others, subject
 from counting import MIB, operations, peak_bytes
+from scipy.stats import spearmanr
+from torch.nn.functional import adaptive_avg_pool2d
+
+import mmel
+from mmel.methods import METHODS
 
 RESULTS = Path(__file__).with_name("results")
 CURVE = "deletion curve, 11 scorings"
@@ -117,6 +123,25 @@ def counted(of: Subject, cases: list[Case]) -> dict[str, object]:
     return entry
 
 
+def seeds(of: Subject, cases: list[Case], pairs: int = 2) -> dict[str, object]:
+    """How well two seeds of a method that draws agree with each other, at its own default budget."""
+    drawn = {case.method for case in cases if "seed" in inspect.signature(METHODS[case.method]).parameters}
+    found: dict[str, object] = {"pairs": pairs}
+    for method in sorted(drawn):
+        maps = [explained(of, method, pairs, seed) for seed in (0, 1)]
+        both = [spearmanr(one, other).statistic for one, other in zip(*maps, strict=True)]
+        found[method] = digits(statistics.mean(both))
+    return found
+
+
+def explained(of: Subject, method: str, pairs: int, seed: int) -> torch.Tensor:
+    """Image maps by patch, all defaults but the seed."""
+    how = {"method": method, "modality": "image", "seed": seed}
+    maps = mmel.explain(of.clip, of.images[:pairs], of.texts[:pairs], **how).image[:, None]
+    grid = [side // of.clip.patch_size for side in of.images.shape[-2:]]
+    return adaptive_avg_pool2d(maps, grid).flatten(1).cpu()
+
+
 def count(of: Subject, run: Callable[[], object]) -> dict[str, float]:
     return {"gflop": digits(operations(run) / 1e9), "peak_mib": digits(peak_bytes(run, of.clip.device) / MIB)}
 
@@ -173,7 +198,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--only", choices=("times", "counts"))
+    parser.add_argument("--only", choices=("times", "counts", "seeds"))
     parser.add_argument("--light", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -182,14 +207,17 @@ def main() -> None:
     for name in options.models:
         of = subject(name, options.device)
         cases = [c for c in CASES if name in c.models and not (options.light and c.method in TIMED)]
-        if options.only != "counts":
+        if options.only in (None, "times"):
             times = timed(of, options.rounds, cases)
             keep("times.json", name, times)
             made = provenance(of.clip.device, options.models, options.rounds, time.perf_counter() - began)
             keep("provenance.json", name, made)
             show(name, times)
-        if options.only != "times":
+        if options.only in (None, "counts"):
             keep("counts.json", name, counted(of, cases))
+        if options.only in (None, "seeds") and name == "bundled":
+            keep("seeds.json", name, seeds(of, cases))
+            print("two seeds agree (rank correlation):", json.loads((RESULTS / "seeds.json").read_text())[name])
 
 
 if __name__ == "__main__":

@@ -203,7 +203,7 @@ def grad_eclip(model, story, score, position, projected, similar):
 
 
 def drawn_transform(width, seed):
-    """Weights and biases of T in the order in which they are drawn: two layers, uniform, over the root of the inputs."""
+    """Weights and biases of T in the order in which they are drawn: uniform, over the root of the inputs."""
     draw = torch.Generator().manual_seed(seed)
     pairs = []
     for out, inputs in ((2 * width, width), (width, 2 * width)):

@@ -20,7 +20,7 @@ from mmel.methods.catalogue import catalogue
 TEXT = {"context_length": 16, "vocab_size": 100, "width": 32, "heads": 2, "layers": 2}
 VIT = {"layers": 2, "width": 32, "head_width": 16, "patch_size": 16, "image_size": 64}
 RESNET = {"layers": (1, 1, 1, 1), "width": 8, "head_width": 64, "image_size": 64}
-TIMM = {"timm_model_name": "vit_tiny_patch16_224", "image_size": 64, "timm_pool": "token", "timm_proj": "linear"}
+TIMM = {"timm_model_name": "vit_tiny_patch16_224", "image_size": 224, "timm_pool": "token", "timm_proj": "linear"}
 CHEAP = {
     "rise": {"n_masks": 6, "cells": 3},
     "kernel_shap": {"n_samples": 12},
@@ -63,11 +63,12 @@ def clip(request):
     return towers(request.param)
 
 
-@pytest.fixture(scope="module")
-def pair():
+@pytest.fixture
+def pair(request):
     tokens = torch.zeros(1, 16, dtype=torch.long)
     tokens[0, :4] = torch.tensor([98, 5, 6, 99])
-    return torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)), tokens
+    side = 224 if "timm" in request.node.name else 64
+    return torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0)), tokens
 
 
 def test_image_maps_of_what_the_definition_allows(clip, pair):
@@ -80,7 +81,7 @@ def test_image_maps_of_what_the_definition_allows(clip, pair):
             assert "rise" in str(error) and "saliency" in str(error), (method, str(error))
             continue
         made.add(method)
-        assert torch.isfinite(one.image).all() and one.image.shape[1:] in {(4, 4), (64, 64)}
+        assert torch.isfinite(one.image).all() and one.image.shape[1:] in {(4, 4), (64, 64), (224, 224)}
         torch.testing.assert_close(one.score, similarity(embed_image(clip, images), texts).detach())
     assert made == WORKS[clip.name]
 
@@ -96,7 +97,7 @@ def test_text_maps_need_no_blocks_of_the_image_tower(clip, pair):
         assert not made.text[0, 4:].any() or clip.name == "last"
 
 
-@pytest.mark.parametrize(("kind", "method"), product(["attention pooling", "average"], ["m2ib", "cci"]))
+@pytest.mark.parametrize(("kind", "method"), list(product(["attention pooling", "average"], ["m2ib", "cci"])))
 def test_what_would_explain_another_readout_is_refused(pair, kind, method):
     """They go on from a block, or hide patches from tokens: both mean nothing where the patches are pooled."""
     with pytest.raises(UnsupportedModel, match="read from its class token"):
