@@ -1,16 +1,18 @@
 """Time and count the methods on this machine: `make bench`, on an idle machine.
 
-    python benchmarks/run.py [--models bundled ViT-B-32 ViT-B-16] [--rounds 5] [--device cpu] [--threads 2]
+    python benchmarks/run.py [--models bundled ViT-B-32 ViT-B-16] [--rounds 5] [--only times] [--light]
 
-Writes `benchmarks/results/times.json` (seconds and ratios), `counts.json` (operations and memory) and, apart from them,
-`provenance.json` (hardware, versions). A cost is counted in units of one plain `encode_image` of the same model and
-batch, which is timed right before and right after each call, so that a machine that slows down slows both. Each value
-is the median over the rounds; with `--models` the other models' entries stay as they are.
+Writes `benchmarks/results/times.json` (seconds and ratios), `counts.json` (operations and memory), `seeds.json` (do two
+seeds agree?) and, apart from them, `provenance.json` (hardware, versions). A cost is counted in units of one plain
+`encode_image` of the same model and batch, which is timed right before and right after each call, so that a machine
+that slows down slows both. Each value is the median over the rounds. With `--models` the other models' entries stay as
+they are, `--only` makes one of the files, and `--light` leaves out what takes a hundred passes.
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import logging
 import os
@@ -24,8 +26,13 @@ from pathlib import Path
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler talks otherwise
 
 import torch
-from cases import CASES, FEW, LARGE, MODELS, Subject, curve, others, subject
+from cases import CASES, FEW, LARGE, MODELS, TIMED, Case, Subject, curve, others, subject
 from counting import MIB, operations, peak_bytes
+from scipy.stats import spearmanr
+from torch.nn.functional import adaptive_avg_pool2d
+
+import mmel
+from mmel.methods import METHODS
 
 RESULTS = Path(__file__).with_name("results")
 CURVE = "deletion curve, 11 scorings"
@@ -82,9 +89,9 @@ class Timer:
         return digits(statistics.median(found))
 
 
-def timed(of: Subject, rounds: int) -> dict[str, object]:
+def timed(of: Subject, rounds: int, cases: list[Case]) -> dict[str, object]:
     """Everything that is timed on one model."""
-    timer, cases = Timer(of, rounds), [case for case in CASES if of.name in case.models]
+    timer = Timer(of, rounds)
     calls = {case.name: of.call(case) for case in cases}
     entry = {"cases": timer.times({"encode_image": of.unit(), **calls, CURVE: curve(of)})}
     entry["over"] = {
@@ -103,23 +110,39 @@ def timed(of: Subject, rounds: int) -> dict[str, object]:
     return entry
 
 
-def counted(of: Subject) -> dict[str, object]:
+def counted(of: Subject, cases: list[Case]) -> dict[str, object]:
     """Everything that is counted on one model: operations and memory, of a single pair and of the large batch."""
     entry: dict[str, object] = {"parameters": sum(p.numel() for p in of.clip.model.visual.parameters())}
     entry["cases"] = {"encode_image": count(of, of.unit())}
-    for case in CASES:
-        if of.name in case.models:
-            entry["cases"][case.name] = count(of, of.call(case))
-            if of.name == "bundled":
-                sizes = {"peak_mib_of_32": None, "peak_mib_of_32_by_4": 4}
-                for name, size in sizes.items():
-                    peak = peak_bytes(of.call(case, LARGE, batch_size=size), of.clip.device)
-                    entry["cases"][case.name][name] = digits(peak / MIB)
+    for case in cases:
+        entry["cases"][case.name] = count(of, of.call(case))
+        if of.name == "bundled":
+            for name, size in {"peak_mib_of_32": None, "peak_mib_of_32_by_4": 4}.items():
+                run = of.call(case, LARGE, batch_size=size, **FEW.get(case.method, {}))
+                entry["cases"][case.name][name] = digits(peak_bytes(run, of.clip.device) / MIB)
     return entry
 
 
+def seeds(of: Subject, cases: list[Case], pairs: int = 2) -> dict[str, object]:
+    """How well two seeds of a method that draws agree with each other, at its own default budget."""
+    drawn = {case.method for case in cases if "seed" in inspect.signature(METHODS[case.method]).parameters}
+    found: dict[str, object] = {"pairs": pairs}
+    for method in sorted(drawn):
+        maps = [explained(of, method, pairs, seed) for seed in (0, 1)]
+        both = [spearmanr(one, other).statistic for one, other in zip(*maps, strict=True)]
+        found[method] = digits(statistics.mean(both))
+    return found
+
+
+def explained(of: Subject, method: str, pairs: int, seed: int) -> torch.Tensor:
+    """Image maps by patch, all defaults but the seed."""
+    how = {"method": method, "modality": "image", "seed": seed}
+    maps = mmel.explain(of.clip, of.images[:pairs], of.texts[:pairs], **how).image[:, None]
+    grid = [side // of.clip.patch_size for side in of.images.shape[-2:]]
+    return adaptive_avg_pool2d(maps, grid).flatten(1).cpu()
+
+
 def count(of: Subject, run: Callable[[], object]) -> dict[str, float]:
-    run()
     return {"gflop": digits(operations(run) / 1e9), "peak_mib": digits(peak_bytes(run, of.clip.device) / MIB)}
 
 
@@ -175,18 +198,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--only", choices=("times", "counts", "seeds"))
+    parser.add_argument("--light", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     logging.disable(logging.WARNING)
     began = time.perf_counter()
     for name in options.models:
         of = subject(name, options.device)
-        times = timed(of, options.rounds)
-        keep("times.json", name, times)
-        keep("counts.json", name, counted(of))
-        made = provenance(of.clip.device, options.models, options.rounds, time.perf_counter() - began)
-        keep("provenance.json", name, made)
-        show(name, times)
+        cases = [c for c in CASES if name in c.models and not (options.light and c.method in TIMED)]
+        if options.only in (None, "times"):
+            times = timed(of, options.rounds, cases)
+            keep("times.json", name, times)
+            made = provenance(of.clip.device, options.models, options.rounds, time.perf_counter() - began)
+            keep("provenance.json", name, made)
+            show(name, times)
+        if options.only in (None, "counts"):
+            keep("counts.json", name, counted(of, cases))
+        if options.only in (None, "seeds") and name == "bundled":
+            keep("seeds.json", name, seeds(of, cases))
+            print("two seeds agree (rank correlation):", json.loads((RESULTS / "seeds.json").read_text())[name])
 
 
 if __name__ == "__main__":

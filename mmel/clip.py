@@ -80,7 +80,8 @@ class Clip:
         if size is None:
             raise UnsupportedModel(
                 f"a vision transformer with patches was expected, but the image tower is a "
-                f"{type(self.model.visual).__name__}: load a model whose name starts with ViT."
+                f"{type(self.model.visual).__name__}: load a plain ViT (ViT-B-32, say), or take rise or saliency, "
+                "whose maps are of pixels."
             )
         return int(_side(size, "patch_size"))
 
@@ -175,7 +176,10 @@ def end_of_text(clip: Clip, tokens: Int[Tensor, "batch context"]) -> Int[Tensor,
     if pool == "argmax":
         return tokens.argmax(-1)
     if pool != "eos":
-        raise UnsupportedModel(f"texts are read from their end, but this text tower pools by {pool!r}.")
+        raise UnsupportedModel(
+            f"texts are read from their end, but this text tower pools by {pool!r}: ask for modality='image', or take "
+            "a text tower of OpenAI's kind (that of ViT-B-32, say)."
+        )
     end = getattr(clip.model, "text_eos_id", None) or text.eos_id
     return (tokens == end).int().argmax(-1)
 

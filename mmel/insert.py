@@ -17,7 +17,7 @@ from torch.nn.functional import normalize, scaled_dot_product_attention
 
 from .clip import Clip, evaluating
 from .errors import UnsupportedModel
-from .trace import blocks, image_readout, project_qkv, text_readout
+from .trace import blocks, check_class_token, image_readout, project_qkv, text_readout
 
 
 @dataclass
@@ -74,6 +74,8 @@ def go_on(
     one.
     """
     tower = blocks(clip, modality)
+    if modality == "image":
+        check_class_token(clip)
     rest = list(tower)[layer + 1 :]
     share = ceil(len(hidden) * len(rest) / len(tower))
     setattr(clip.passes, modality, getattr(clip.passes, modality) + share)
@@ -104,6 +106,8 @@ def first_token(block: nn.Module, hidden: Float[Tensor, "batch token width"]) ->
 @contextmanager
 def hidden_keys(clip: Clip, modality: str, hide: Bool[Tensor, "batch token"]) -> Iterator[None]:
     """No query of any block may look at the tokens where `hide` is true: their logits are minus infinity."""
+    if modality == "image":
+        check_class_token(clip)  # a tower that pools its patches still reads those that no token looks at
     allowed = ~hide[:, None, None, :]  # [batch, head, query, key]
 
     def without(block: nn.Module):

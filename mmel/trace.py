@@ -53,9 +53,20 @@ def blocks(clip: Clip, tower: str) -> nn.ModuleList:
     if found is None or not len(found) or not hasattr(found[0], "attention"):
         raise UnsupportedModel(
             f"the {tower} tower of {clip.name!r} ({type(owner).__name__}) has no residual attention blocks: "
-            "methods that look into blocks need a ViT of open_clip; rise, kernel_shap and saliency need none."
+            "methods that look into blocks need a ViT of open_clip; rise and saliency need none."
         )
     return found
+
+
+def check_class_token(clip: Clip) -> None:
+    """Raise `UnsupportedModel` where the image is read from anything but the class token."""
+    visual = clip.model.visual
+    pool = "attention" if getattr(visual, "attn_pool", None) is not None else getattr(visual, "pool_type", "tok")
+    if pool != "tok":
+        raise UnsupportedModel(
+            f"the image tower must be read from its class token, but {clip.name!r} pools by {pool!r}: take an "
+            "OpenAI-style ViT, or rise, kernel_shap or saliency, which do not look inside."
+        )
 
 
 def image_readout(clip: Clip, token: Float[Tensor, "batch width"]) -> Float[Tensor, "batch embed"]:
@@ -179,12 +190,7 @@ def _plain(embed: Callable[[Clip, Tensor], Tensor], clip: Clip, inputs: Tensor) 
 
 
 def _recorded_image(clip: Clip, pixels: Tensor, layers: int | None, heads: int | None) -> _Tower:
-    visual = clip.model.visual
-    if getattr(visual, "attn_pool", None) is not None or getattr(visual, "pool_type", "tok") != "tok":
-        raise UnsupportedModel(
-            f"the image tower must be read from its class token, but {clip.name!r} pools by "
-            f"{getattr(visual, 'pool_type', 'attention')!r}: take an OpenAI-style ViT, or rise or kernel_shap."
-        )
+    check_class_token(clip)
     with _recording(clip, "image", layers, heads) as listeners:
         embed = embed_image(clip, pixels)
     return _Tower(embed, tuple(listener.seen for listener in listeners))
@@ -238,6 +244,6 @@ def record(
         text = _recorded_text(clip, pairs.tokens, text_layers, heads, full_context)
     with torch.inference_mode(False):
         score = similarity(image.embed, text.embed)
-    grid = tuple(side // clip.patch_size for side in pairs.images.shape[-2:])
+    grid = (0, 0) if modality == "text" else tuple(side // clip.patch_size for side in pairs.images.shape[-2:])
     eos = None if pairs.tokens is None else end_of_text(clip, pairs.tokens)
     return ClipTrace(image.layers, text.layers, score, grid, eos)

@@ -32,7 +32,7 @@ class ClipTrace:
     """What `mmel.trace.record` saw. Layers are those recorded, in order: index -1 is the last block.
 
     A tower that was not recorded (a text given as an embedding, say) has an empty tuple. `grid` is (rows, columns)
-    of patches; `eos` is the position that each text is read from.
+    of patches, (0, 0) where only the text was recorded; `eos` is the position that each text is read from.
     """
 
     image_layers: tuple[LayerTrace, ...]

@@ -51,8 +51,11 @@ def run_block(x, weights, name, heads, causal):
         pattern = pattern / pattern.sum(1, keepdim=True)
         patterns.append(pattern)
         outs.append(pattern @ v[:, part])
-    out = rest_of_block(x, torch.cat(outs, 1), weights, name)
-    return {"x_in": x, "k": k, "v": v, "patterns": patterns, "x_out": out, "name": name}
+    attn_out = torch.cat(outs, 1)
+    out = rest_of_block(x, attn_out, weights, name)
+    return {
+        "x_in": x, "q": q, "k": k, "v": v, "patterns": patterns, "attn_out": attn_out, "x_out": out, "name": name,
+    }  # fmt: skip
 
 
 def run_tower(x, weights, prefix, depth, heads, single_head=0, causal=False):
@@ -184,6 +187,30 @@ def grad_cam(hidden, score, pooled):
             weight = sum(grad[:, channel]) / tokens if pooled else grad[token, channel]
             values[token] += weight * hidden[token, channel]
     return np.maximum(values, 0)
+
+
+def grad_eclip(model, story, score, position, projected, similar):
+    """For each block the values of all tokens before any ReLU; `similar` turns (query, keys) into weights, or None."""
+    weights, rows = double(model), []
+    for block in story:
+        grad, q, k, v = slope(score, block["attn_out"])[position], block["q"], block["k"], as_array(block["v"])
+        if projected:
+            name = f"{block['name']}.attn.out_proj"
+            q, k = (x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"] for x in (q, k))
+        sim = similar(as_array(q)[position].tolist(), as_array(k).tolist()) if similar else [1.0] * len(v)
+        rows.append([sum(grad[c] * v[i, c] for c in range(len(grad))) * sim[i] for i in range(len(v))])
+    return np.array(rows)
+
+
+def drawn_transform(width, seed):
+    """Weights and biases of T in the order in which they are drawn: uniform, over the root of the inputs."""
+    draw = torch.Generator().manual_seed(seed)
+    pairs = []
+    for out, inputs in ((2 * width, width), (width, 2 * width)):
+        shapes = (out, inputs), (out,)
+        drawn = [torch.empty(shape).uniform_(-1, 1, generator=draw).double() for shape in shapes]
+        pairs.append(tuple((part / math.sqrt(inputs)).tolist() for part in drawn))
+    return pairs
 
 
 def mask_clip(model, story, text_embed, version):

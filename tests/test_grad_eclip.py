@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import reference_attention as slow
 import torch
-from reference import combined_similarity_slow, grad_eclip_map_slow, sim_qk_slow
+from reference import combined_similarity_slow, cosine, grad_eclip_map_slow, min_max, sim_qk_slow
 from toy import IMAGES, PAIRS, PROMPTS, arrays, toy_clip, toy_images, toy_tokens
 
 from mmel.errors import BadSetting
@@ -130,3 +131,21 @@ def test_equal_similarities_count_nothing():
 def test_layers_are_checked(clip):
     with pytest.raises(BadSetting, match="layers"):
         explain(clip, toy_images("pp", (0,)), toy_tokens()[0], layers=13)
+
+
+@pytest.mark.parametrize(("layers", "projected"), [(1, True), (3, False)])
+def test_the_whole_method_equals_its_twin(layers, projected):
+    """Both towers in float64, block by block and head by head, then Eq. 8 in loops."""
+    exact, image, tokens = toy_clip(torch.float64), toy_images("pp", (1,)), toy_tokens()[2]
+    seen, read, score = slow.pair_stories(exact.model, image[0], tokens)
+
+    def of_patches(query, keys):
+        return [0.0, *min_max([cosine(query, key) for key in keys[1:]])]
+
+    rows = slow.grad_eclip(exact.model, seen[-layers:], score, 0, projected, of_patches)
+    made = explain(exact, image, tokens, layers=layers, projected_keys=projected, modality="image")
+    close(made.image[0].flatten(), np.maximum(rows, 0).sum(0)[1:], 1e-7)
+    end = int(tokens.argmax())
+    rows = slow.grad_eclip(exact.model, read[-layers:], score, end, projected, None)
+    made = explain(exact, image, tokens, layers=layers, key_similarity=False, modality="text")
+    close(made.text[0, : end + 1], np.maximum(rows.sum(0), 0), 1e-7)

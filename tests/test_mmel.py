@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import reference_attention as slow
 import torch
-from reference import enhance_slow, semantic_attention_slow, softplus_slow, transform_slow
+from reference import cosine, enhance_slow, min_max, semantic_attention_slow, softplus_slow, transform_slow
 from toy import pair_batch, toy_clip
 
 from mmel.errors import BadSetting, ShapeMismatch, UnsupportedModality
@@ -275,3 +276,42 @@ def test_working_is_what_the_validation_split_chose():
     assert table["chosen"] == max(gains, key=gains.get) and table["scenes"] >= 60 and len(gains) >= 12
     chosen = table["readings"][table["chosen"]]["settings"]
     assert {**chosen, "scales": tuple(chosen["scales"]), "text": "words"} == dict(WORKING)
+
+
+def test_the_whole_method_equals_its_twin():
+    """Eq. 1 to 9 for one pair in float64, by nothing of the module: its own towers, its own T, loops."""
+    exact, (images, tokens) = toy_clip(torch.float64), pair_batch()
+    seen, _, score = slow.pair_stories(exact.model, images[0], tokens[0])
+
+    def similar(query, keys):
+        return [0.0, *min_max([cosine(query, key) for key in keys[1:]])]
+
+    base = np.maximum(slow.grad_eclip(exact.model, seen[-2:], score, 0, False, similar), 0).sum(0)[1:]
+    first, second = slow.drawn_transform(128, 3)
+    levels = np.zeros((2, 16))
+    for block in seen[-2:]:
+        for row, s in enumerate((1.0, 0.5)):
+            scaled = [[s * x for x in token] for token in slow.as_array(block["q"])[1:].tolist()]
+            attention = semantic_attention_slow([transform_slow(x, first, second, 1e-5) for x in scaled])
+            levels[row] += [softplus_slow(1.0) * sum(values) / 16 / 2 for values in attention]
+    twin = enhance_slow(base.tolist(), levels.tolist(), 2.0)
+    asked = {**LITERAL, "layers": 2, "scales": (1.0, 0.5), "seed": 3}
+    made = explain(exact, images[:1], tokens[:1], "mmel", **asked).image.flatten()
+    np.testing.assert_allclose(made, twin, atol=1e-6 * max(twin))
+
+
+def test_without_biases_one_product_stands_for_all_scales(clip, pairs):
+    """What is left out changes nothing: three scales weigh three times as much as one, as they would one by one."""
+    x = drawn(2, 5, 16)
+    transform = FeatureTransform(16, bias=False).double()
+    (one,) = transform.of_scales(x, (1.0, 0.75, 0.5))
+    for s in (1.0, 0.75, 0.5):
+        torch.testing.assert_close(semantic_attention(one), semantic_attention(transform(scale_tokens(x, s))))
+    biased = FeatureTransform(16, seed=1).double()
+    for made, s in zip(biased.of_scales(x, (0.75, 0.5)), (0.75, 0.5), strict=True):
+        torch.testing.assert_close(made, biased(scale_tokens(x, s)))
+    three, single = (
+        explain(clip, pairs[0][:1], pairs[1][:1], "mmel", **replace(LITERAL, bias=False, gate="sum", scales=scales))
+        for scales in ((1.0, 0.75, 0.5), (1.0,))
+    )
+    assert not torch.allclose(three.image, single.image)
