@@ -44,9 +44,12 @@ def test_controls_are_grey_and_named_once():
 
 def test_panels_with_the_same_lines_share_one_legend():
     drawn = figures.bands({name: {"a": BAND, "noise": BAND} for name in ("p", "q", "r")}, controls=["noise"])
+    assert [axes.axison for axes in drawn.axes] == [True, True, True, False] and not drawn.legends
+    assert [axes.get_legend() is None for axes in drawn.axes] == [True, True, True, False]
+    assert [text.get_text() for text in drawn.axes[3].get_legend().get_texts()] == ["a", "noise"]
+    drawn = figures.bands({name: {"a": BAND, "noise": BAND} for name in ("p", "q")}, controls=["noise"])
     assert all(axes.get_legend() is None for axes in drawn.axes)
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["a", "noise"]
-    assert [axes.axison for axes in drawn.axes] == [True, True, True, False]
 
 
 def test_legends_lie_outside_of_the_panels():

@@ -51,7 +51,9 @@ def bands(
             place.axvline(at, color=INK, linestyle=":", linewidth=1)
         _legend(place, title, [] if shared else drawn, 2 if columns > 1 else 4)
     below = [*drawn, *grey] if shared else grey
-    if below:
+    if shared and len(panels) < len(places):  # the empty place has room for it
+        places[-1].legend(handles=below, loc="center", fontsize=9, frameon=False)
+    elif below:
         figure.legend(handles=below, loc="outside lower center", ncols=min(4, len(below)), fontsize=8, frameon=False)
     _ticks(places, len(panels), columns, x, x_names, limits)
     return figure
