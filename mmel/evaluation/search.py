@@ -228,5 +228,5 @@ def _kept(store: Path | None) -> dict[str, dict]:
     if store is None or not store.exists():
         return {}
     lines = store.read_text().splitlines()
-    whole = [line for line in lines if line.endswith("}")]  # the last line may have been cut off
+    whole = [line for line in lines if line.endswith("}}")]  # the last line may have been cut off
     return {row["key"]: row["samples"] for row in map(json.loads, whole)}
