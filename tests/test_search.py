@@ -89,12 +89,11 @@ def test_a_stopped_search_goes_on_where_it_ended(clip, tmp_path):
     first = search(Traced(clip, scenes, budget=32, **how), settings, "faithfulness", store)
     assert 0 < len(first) < len(settings)
     with store.open("a") as file:
-        file.write('{"key": "cut o')  # as a killed search leaves it
-    kept = len(store.read_text().splitlines())
+        file.write('\n{"key": "cut o')  # as a killed search leaves it
     later = Traced(clip, scenes, **how)
     rows = search(later, settings, "faithfulness", store)
     assert [row["value"] for row in rows] == pytest.approx([row["value"] for row in whole], abs=1e-6)
-    assert kept > 1 and best(rows)["value"] == max(row["value"] for row in rows)
+    assert best(rows)["value"] == max(row["value"] for row in rows)
     finished = Traced(clip, scenes, budget=0, **how)
     assert len(search(finished, settings[: len(first)], "deletion", store)) == len(first) and finished.passes == 0
     with pytest.raises(UnknownName, match="objective"):
@@ -108,7 +107,7 @@ def test_other_curves_or_weights_are_another_search(clip, tmp_path):
     search(Traced(clip, scenes, steps=7, by_patch=True), [LITERAL], store=store)
     other = Traced(clip, scenes, steps=7)
     search(other, [LITERAL], store=store)
-    assert other.passes > 0 and len(store.read_text().splitlines()) == 2
+    assert other.passes > 0 and store.read_text().count("key") == 2
 
 
 def test_theta_profiles_have_one_mean_weight():
@@ -142,9 +141,9 @@ def test_confidence_of_a_map_that_keeps_everything(traced):
 
 
 def test_an_untrained_vit_comes_from_its_seed():
-    one = random_vit("ViT-B-32", 1)
+    one = random_vit("ViT-S-32", 1)
     before = torch.get_rng_state()
-    again = random_vit("ViT-B-32", 1)
+    again = random_vit("ViT-S-32", 1)
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(a, b) for a, b in zip(one.model.parameters(), again.model.parameters(), strict=True))
     assert one.image_size == 224 and not any(p.requires_grad for p in one.model.parameters())
