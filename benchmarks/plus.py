@@ -40,6 +40,18 @@ RIVALS = {
     "mmel_working": ("mmel", {**mmel.WORKING, "text": "none"}),
 }
 BATCH = 8
+_SPREAD = {"scales": (1.0, 0.75, 0.5, 0.25), "weighing": "pattern", "use_content": True, "theta": 1.0}
+SETTINGS = {  # of mmel_plus, for the candidates that are its settings; its defaults are those of the chosen one
+    "attention for the cosine": _SPREAD | {"scales": (1.0,), "use_content": False, "relation": "none"},
+    "attention, A @ E": _SPREAD | {"scales": (1.0,), "use_content": False, "relation": "keys", "temperature": 0.1},
+    "attention, faded scales": _SPREAD | {"use_content": False, "relation": "none"},
+    "attention x content, faded scales": _SPREAD | {"relation": "none"},
+    "attention x content, the paper's three scales, A @ E": _SPREAD
+    | {"scales": (1.0, 0.75, 0.5), "relation": "keys", "temperature": 0.1},
+    "attention x content, faded scales, A @ E by keys": _SPREAD | {"relation": "keys", "temperature": 0.1},
+    "attention x content, faded scales, A @ E by queries": _SPREAD | {"relation": "queries", "temperature": 0.1},
+    "attention x content, faded scales, A @ E, softer": _SPREAD | {"relation": "keys", "temperature": 0.2},
+}
 
 
 def scenes_of(split: str, count: int) -> list:

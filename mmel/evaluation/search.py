@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
@@ -205,7 +206,7 @@ def search(
             known[key] = {name: values.tolist() for name, values in found.items()}
             if store is not None:
                 with store.open("a") as file:
-                    file.write(json.dumps({"key": key, "samples": known[key]}) + "\n")
+                    file.write("\n" + json.dumps({"key": key, "samples": known[key]}))
         samples = {name: np.array(values) for name, values in known[key].items()}
         rows.append({"settings": each, "value": float(OBJECTIVES[objective](samples).mean()), "samples": samples})
     return rows
@@ -227,6 +228,9 @@ def fingerprint(traced: Traced) -> str:
 def _kept(store: Path | None) -> dict[str, dict]:
     if store is None or not store.exists():
         return {}
-    lines = store.read_text().splitlines()
-    whole = [line for line in lines if line.endswith("}")]  # the last line may have been cut off
-    return {row["key"]: row["samples"] for row in map(json.loads, whole)}
+    found = {}
+    for line in store.read_text().splitlines():
+        with suppress(ValueError):  # a line that was cut off, or an empty one
+            row = json.loads(line)
+            found[row["key"]] = row["samples"]
+    return found

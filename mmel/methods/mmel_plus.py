@@ -140,14 +140,14 @@ def explain(
     weighing: str = "pattern",  # the block's attention, or "cosine": Grad-ECLIP's sim_qk
     use_content: bool = True,  # times what each patch's content gives to the score
     relation: str = "keys",  # what likeness is measured on; "queries", as Eq. 1; "none"
-    temperature: float = 0.1,  # of the softmax over likeness; Sec. 3.4's value
+    temperature: float = 0.2,  # of the softmax over likeness; Sec. 3.4 has 0.1, of no equation
     theta: float | tuple[float, ...] = 1.0,  # Eq. 6: one for all blocks, or one a block, first to last
 ) -> Attribution:
     """Ours: attention-weighed values over all blocks and four faded pictures, times content, spread by likeness.
 
     Explains the cosine of the pair; patches. Chosen among counted candidates on the validation split of the bundled
-    world and judged on its test splits (benchmarks/plus.py). Cost: for each scale a forward and a backward pass of
-    the image tower, and one more forward pass where `use_content`.
+    world by benchmarks/plus.py, which also reads the test splits, once; the chapter says what they said. Cost: for each scale a
+    forward and a backward pass of the image tower, and one more forward pass where `use_content`.
 
     Notes
     -----
