@@ -63,7 +63,7 @@ def fill(app: Sphinx, docname: str, source: list[str]) -> None:
         return
     for pattern in SOURCES:
         for path in ROOT.glob(pattern):
-            app.env.note_dependency(str(path), docname=docname)
+            app.env.dependencies[docname].add(str(path))
     source[0] = MARK.sub(made, source[0])
 
 
