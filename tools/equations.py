@@ -122,10 +122,10 @@ def page(root: Path) -> str:
     for row in table(root):
         names = ", ".join(f"`{one.path}`" for one in row.functions)
         pinned = ", ".join(f"`{test.split('::')[1]}` in `{test.split('::')[0]}`" for test in row.tests[:3])
-        tasks = ", ".join(f"[{name}](exercises.md#ex-{slug(name)})" for name in row.exercises)
+        tasks = ", ".join(f"{{ref}}`{name} <ex-{slug(name)}>`" for name in row.exercises)
         lines += [
             f"(equation-row-{slug(row.number)})=",
-            f"### {'Eq. ' if '.' not in row.number else 'Sec. '}{row.number}",
+            f"## {'Eq. ' if '.' not in row.number else 'Sec. '}{row.number}",
             "",
             f"$$\n{row.latex}\n$$",
             "",

@@ -15,7 +15,7 @@ PAGE = "book/reference"
 NAMED = re.compile(
     r'<code class="docutils literal notranslate"><span class="pre">((?:mmel\.)?[\w.]+)(\(\))?</span></code>'
 )
-HIDDEN = ("mmel.cli", "mmel.training")
+HIDDEN = ("mmel.cli.", "mmel.training.")
 MATH = re.compile(r"\$([^$]+)\$")
 
 
@@ -32,7 +32,7 @@ def entries(root: Path) -> dict[str, list[Entry]]:
     found = {}
     for path in sorted((root / "mmel").rglob("*.py")):
         module = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
-        if not module.startswith(HIDDEN):
+        if not f"{module}.".startswith(HIDDEN):
             mine = [entry(module, node) for node in ast.parse(path.read_text()).body if is_public(node)]
             if mine:
                 found[module] = mine
@@ -86,7 +86,11 @@ def targets(root: Path) -> dict[str, str]:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_HOMES":
             homes = ast.literal_eval(node.value)
     for home, public in homes.items():
-        found |= {f"mmel.{name}": f"mmel.{home}.{name}" for name in public if f"mmel.{home}.{name}" in found}
+        for name in public:  # where it is defined, else where it is imported from
+            places = sorted(path for path in found if path.rpartition(".")[2] == name)
+            own = f"mmel.{home}.{name}"
+            if own in found or len(places) == 1:
+                found[f"mmel.{name}"] = own if own in found else places[0]
     for path in [path for path in found if path.startswith(("mmel.metrics.", "mmel.stats.", "mmel.figures."))]:
         _, package, *_, name = path.split(".")
         found.setdefault(f"mmel.{package}.{name}", path)
