@@ -18,6 +18,7 @@ FRESH = book/_build/.fresh
 FORGET = { rm -rf book/_build; echo "The book did not build: see the warnings above." >&2; exit 1; }
 
 export JUPYTER_PREFER_ENV_PATH = 1
+export REPOSITORY BRANCH
 .DEFAULT_GOAL := help
 .PHONY: help env reproduce notebooks test book serve train bench verify clean
 
@@ -25,11 +26,11 @@ help:
 	@echo "make env        build $(VENV) from requirements.lock (nothing to do when it is up to date)"
 	@echo "make reproduce  env, every notebook, the book   [PROFILE=$(PROFILE) DEVICE=$(DEVICE)]"
 	@echo "make test       every test: sources, notebooks, a strict build of the book, its pages in a browser"
-	@echo "make book       build the book from the notebooks of PROFILE into book/_build/html"
+	@echo "make book       build the book from the notebooks of PROFILE into book/_build/html, and one file with PDF=1"
 	@echo "make serve      build the book and show it on 127.0.0.1   [PORT=$(PORT)]"
 	@echo "make train      train the bundled model again   [SEED=$(SEED)]"
 	@echo "make bench      time the methods and the evaluation on this machine"
-	@echo "make verify     check the shipped weights and every scene against their hashes"
+	@echo "make verify     check weights, scenes and the ledger of claims; one page's numbers with FIG=07_mmel"
 	@echo "make clean      remove what was built, but not $(VENV)"
 
 env: $(STAMP)
@@ -56,9 +57,10 @@ notebooks: $(STAMP)
 book: notebooks $(FRESH)
 	@$(BOOK) >/dev/null || $(FORGET)
 	@echo "The book is in book/_build/html."
+	$(if $(PDF),$(PY) tools/pdf.py)
 
 # the builder does not see that these have changed
-$(FRESH): _config.yml tools/bookfix.py $(shell find assets -type f)
+$(FRESH): _config.yml $(wildcard tools/book*.py) $(shell find assets -type f)
 	@rm -rf book/_build && mkdir -p book/_build && touch $@
 
 serve: book
@@ -80,7 +82,7 @@ bench: $(STAMP)
 	$(PY) benchmarks/evaluation.py
 
 verify: $(STAMP)
-	$(PY) -m mmel.cli verify
+	$(if $(FIG),$(PY) tools/recompute.py $(FIG) --profile $(PROFILE) --device $(DEVICE),$(PY) -m mmel.cli verify)
 
 clean:
 	rm -rf book/_build executed runs build .pytest_cache .ruff_cache .hypothesis *.egg-info

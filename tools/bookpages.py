@@ -1,26 +1,28 @@
-"""Pages that are made from the sources when the book is built: a local Sphinx extension of directives.
+"""Pages that are made from the sources when the book is built: a local Sphinx extension.
 
-`claims-ledger`, `research-question`, `equation-table`, `api-reference`, `exercise-list`. What cannot be made whole is
-a warning of Sphinx, which the strict build takes for an error.
+A page asks for a made part by a comment of its own on a line: `<!-- made: claims-ledger -->`. What cannot be made
+whole is a warning of Sphinx, which the strict build takes for an error.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import equations
 import pages_exercises
 import pages_ledger
 import pages_reference
-from docutils import nodes
-from docutils.parsers.rst import Directive
-from docutils.statemachine import StringList
 from sphinx.application import Sphinx
+from sphinx.util import logging
 
 from mmel.errors import MmelError
 
 ROOT = Path(__file__).parents[1]
+MARK = re.compile(r"^<!-- made: ([\w-]+)(?: (\w+))? -->$", re.MULTILINE)
+say = logging.getLogger(__name__)
 
 
 def staged(root: Path) -> str:
@@ -29,78 +31,43 @@ def staged(root: Path) -> str:
     return json.loads(path.read_text())["profile"] if path.exists() else "bundled"
 
 
-class Made(Directive):
-    """A directive whose content is made from files, so that the page is built again when one of them changes."""
+def raw(html: str) -> str:
+    """HTML as MyST; empty lines would end the block."""
+    return "````{raw} html\n" + re.sub(r"\n\s*\n", "\n", html) + "\n````"
 
-    optional_arguments = 1
-    sources: tuple[str, ...] = ()
 
-    def text(self) -> tuple[str, str]:
-        """("html" or "myst", content)."""
-        raise NotImplementedError
+PARTS: dict[str, Callable[[str | None], str]] = {
+    "claims-ledger": lambda _: raw(pages_ledger.ledger(ROOT, staged(ROOT))),
+    "research-question": lambda name: raw(pages_ledger.question(ROOT, staged(ROOT), str(name))),
+    "equation-table": lambda _: equations.page(ROOT),
+    "api-reference": lambda _: raw(pages_reference.page(ROOT)),
+    "exercise-list": lambda _: pages_exercises.page(ROOT),
+}
+SOURCES = (  # a page with a made part is built again when one of these changes
+    "book/claims.yml", "book/paper_tables.csv", "runs/*/results.json", "executed/run.json", "mmel/**/*.py",
+    "tests/test_*.py", "tools/*.py", "notebooks/**/*.ipynb",
+)  # fmt: skip
 
-    def run(self) -> list[nodes.Node]:
-        env = self.state.document.settings.env
-        for name in self.sources:
-            for path in sorted(ROOT.glob(name.format(profile=staged(ROOT)))):
-                env.note_dependency(str(path))
+
+def fill(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Put each made part where the page asks for it."""
+
+    def made(found: re.Match) -> str:
         try:
-            kind, text = self.text()
-        except (MmelError, equations.Missing) as error:
-            return [self.state.document.reporter.warning(str(error), line=self.lineno)]
-        if kind == "html":
-            return [nodes.raw("", text, format="html")]
-        holder = nodes.container()
-        self.state.nested_parse(StringList(text.splitlines(), source=self.name), self.content_offset, holder)
-        return holder.children
+            return PARTS[found[1]](found[2])
+        except (KeyError, MmelError, equations.Missing) as error:
+            say.warning(f"made: {found[1]}: {error!r}", location=docname)
+            return ""
 
-
-LEDGER = ("book/claims.yml", "book/paper_tables.csv", "runs/{profile}/results.json", "runs/paper/results.json",
-          "executed/run.json", "mmel/ledger/*.py", "tools/pages_ledger.py")  # fmt: skip
-
-
-class ClaimsLedger(Made):
-    sources = LEDGER
-
-    def text(self) -> tuple[str, str]:
-        return "html", pages_ledger.ledger(ROOT, staged(ROOT))
-
-
-class ResearchQuestion(Made):
-    required_arguments, optional_arguments = 1, 0
-    sources = LEDGER
-
-    def text(self) -> tuple[str, str]:
-        return "html", pages_ledger.question(ROOT, staged(ROOT), self.arguments[0])
-
-
-class EquationTable(Made):
-    sources = ("mmel/*.py", "mmel/*/*.py", "tests/test_*.py", "notebooks/*.ipynb", "tools/equations.py")
-
-    def text(self) -> tuple[str, str]:
-        return "myst", equations.page(ROOT)
-
-
-class ApiReference(Made):
-    sources = ("mmel/*.py", "mmel/*/*.py", "tools/pages_reference.py")
-
-    def text(self) -> tuple[str, str]:
-        return "html", pages_reference.page(ROOT)
-
-
-class ExerciseList(Made):
-    sources = ("mmel/exercises/*.py", "notebooks/exercises/*.ipynb", "notebooks/exercises/*/*.ipynb",
-               "tools/pages_exercises.py")  # fmt: skip
-
-    def text(self) -> tuple[str, str]:
-        return "myst", pages_exercises.page(ROOT)
+    if not docname.startswith("book/") or not MARK.search(source[0]):
+        return
+    for pattern in SOURCES:
+        for path in ROOT.glob(pattern):
+            app.env.dependencies[docname].add(str(path))
+    source[0] = MARK.sub(made, source[0])
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_directive("claims-ledger", ClaimsLedger)
-    app.add_directive("research-question", ResearchQuestion)
-    app.add_directive("equation-table", EquationTable)
-    app.add_directive("api-reference", ApiReference)
-    app.add_directive("exercise-list", ExerciseList)
+    app.connect("source-read", fill)
     app.connect("html-page-context", pages_reference.link_names, priority=800)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -85,7 +85,7 @@ LARGER = (
             "The lowest values went first.": least_first,
             "The untouched picture's score comes first.": lambda *a: reference_curve(*a)[1:],
             "The empty picture's score comes last.": lambda *a: reference_curve(*a)[:-1],
-        }, "Sort the flat map once; each step blanks the pixels of the next part in all three channels, and keeps those before."),
+        }, "Sort the flat map once; each step blanks its next part in all three channels, and that stays."),
         praise="Try it with black and with the mean colour on one picture: the choice moves the area more "
         "than most methods do.",
     ),

@@ -91,7 +91,7 @@ NUMBERS = (
             (3, "That is the bound for any levels. Here they are small: bound them first."),
             (1 + 2 / (1 + math.exp(-GATE)), "That is the largest gate. Divide it by the smallest."),
             (1.0188, "You have taken one scale; three are summed inside the sigmoid."),
-        ), "Bound one level by softplus(1) / √768, add three of them, and put plus and minus the sum into the sigmoid."),
+        ), "Bound one level by softplus(1) / √768, add three, and put plus and minus the sum into the sigmoid."),
         equations=("9",),
         praise="A few per cent. Two patches change places only if Grad-ECLIP's values are closer than that.",
     ),
