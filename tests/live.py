@@ -27,7 +27,8 @@ SETUP = """async () => {
     const { buildModel } = await from("weights.js");
     const buffer = await (await fetch(new URL(world.weights.file, folder))).arrayBuffer();
     const parts = Object.assign({}, ...(await Promise.all(
-        ["explain.js", "tokenizer.js", "clip.js", "metrics.js", "gradients.js", "tensors.js", "client.js", "share.js", "state.js", "dials.js"].map(from))));
+        ["explain", "tokenizer", "clip", "metrics", "gradients", "client", "dials"]
+            .map((name) => from(`${name}.js`)))));
     const bytes = (text) => Uint8ClampedArray.from(atob(text), (c) => c.charCodeAt(0));
     window.live = { world, bytes, ...parts, model: buildModel(buffer, world), client: new parts.Client(folder, world) };
 }"""
@@ -74,7 +75,7 @@ def python_maps(clip, cases: list[Case]) -> dict[str, mmel.Attribution]:
 
 
 def differences(found, wanted: torch.Tensor) -> dict[str, float]:
-    """Rank correlation and largest difference, as a share of the largest value, of two maps; 0 everywhere is special."""
+    """Rank correlation of two maps, and their largest difference as a share of the largest value."""
     a, b = np.asarray(found, float), wanted.flatten().double().numpy()
     most = np.abs(b).max()
     if most == 0:

@@ -109,7 +109,8 @@ def test_gradients_of_every_block_agree_with_autograd(clip, engine, cases):
             const { model, bytes, tokenize, Pair, gradients, lastBlockGradient } = live;
             const pair = Pair.of(model, bytes(pixels), tokenize(live.world, text));
             const lists = (all) => all.map((each) => [...each]);
-            return { image: lists(gradients(model.image, pair.image, pair.text)), text: lists(gradients(model.text, pair.text, pair.image)),
+            return { image: lists(gradients(model.image, pair.image, pair.text)),
+                text: lists(gradients(model.text, pair.text, pair.image)),
                 closed: [...lastBlockGradient(model.image, pair.image, pair.text)] };
         }""",
         [case.pixels, case.text],
@@ -134,7 +135,8 @@ def test_dials_agree(clip, engine, cases, settings):
     case = cases[3]
     pair = "live.Pair.of(live.model, live.bytes(pixels), live.tokenize(live.world, text))"
     asked = f"""([pixels, text, dials]) => {{
-        const {{ image, text: words }} = live.explain({pair}, "mmel", {{ ...live.CHOICES.literal.settings, text: "words", ...dials }});
+        const settings = {{ ...live.CHOICES.literal.settings, text: "words", ...dials }};
+        const {{ image, text: words }} = live.explain({pair}, "mmel", settings);
         return [[...image], [...words]];
     }}"""
     found = engine.evaluate(asked, [case.pixels, case.text, settings])
@@ -188,7 +190,8 @@ def test_drawn_scenes_are_pythons(clip, engine, cases, wanted):
         asked = {"state": state_of(case.scene.plan, case.text), "asks": []}
         found = engine.evaluate(
             "async (asked) => { const { score, pixels } = await live.client.ask('explain', asked);"
-            "return [score, btoa(String.fromCharCode(...pixels.slice(0, 20000))), btoa(String.fromCharCode(...pixels.slice(20000)))]; }",
+            "const part = (...cut) => btoa(String.fromCharCode(...pixels.slice(...cut)));"
+            "return [score, part(0, 30000), part(30000)]; }",
             asked,
         )
         assert abs(found[0] - score) <= 0.02
@@ -380,7 +383,7 @@ def test_by_keyboard(visit):
         assert me.state["captions"] == ["a helicopter on the road"]
         assert page.locator(".live-word").all_text_contents() == ["a", "helicopter", "on", "the", "road"]
         page.get_by_text("The dials of MMEL").press("Enter")
-        page.get_by_label("α, strength").press("ArrowRight")
+        page.get_by_label("strength of the gate").press("ArrowRight")
         me.settle()
         assert me.state["right"] == "mine" and me.state["dials"]["alpha"] == 8.5
         assert me.wrong == []
@@ -510,7 +513,7 @@ def test_everything_open_is_accessible(browser, site, theme):  # noqa: F811
 
 
 def test_saved_files(visit, clip, tmp_path, capsys):
-    """JSON opens in Python as the same picture and score, whatever the brush left; a PNG is a picture; JSON opens again."""
+    """JSON opens in Python as the same picture and score, whatever the brush left, and opens in the page again."""
     from mmel.cli import main
 
     for fill in ("black", "noise", "background"):
@@ -548,7 +551,8 @@ def test_wrong_files_are_named(tmp_path, capsys):
         "[]": "version 1", "{": "no JSON", json.dumps(good | {"captions": []}): "caption",
         json.dumps(good | {"erased": {"runs": [1], "fill": "black"}}): "erased",
         json.dumps(good | {"scene": good["scene"] | {"background": "moon"}}): "moon",
-        json.dumps(good | {"methods": [3]}): "methods", json.dumps(good | {"methods": [{"method": "mmel", "settings": {"alpha": "x"}}]}): "alpha",
+        json.dumps(good | {"methods": [3]}): "methods",
+        json.dumps(good | {"methods": [{"method": "mmel", "settings": {"alpha": "x"}}]}): "alpha",
         json.dumps(good | {"methods": [{"method": "guess"}]}): "unknown method",
     }  # fmt: skip
     for text, says in wrong.items():
@@ -680,7 +684,11 @@ def test_exercise_order(visit, engine):
 
 @pytest.mark.parametrize(
     ("left", "right", "key", "limit"),
-    [("grad-eclip", "attention", "ArrowRight", 300), ("grad-eclip-all", "working", "ArrowRight", 800), ("grad-eclip-all", "mine", "dial", 30)],
+    [
+        ("grad-eclip", "attention", "ArrowRight", 300),
+        ("grad-eclip-all", "working", "ArrowRight", 800),
+        ("grad-eclip-all", "mine", "dial", 30),
+    ],
 )  # fmt: skip
 def test_from_change_to_map(visit, left, right, key, limit):
     """The median time with sixteen objects, from the question to the new map."""
@@ -692,13 +700,13 @@ def test_from_change_to_map(visit, left, right, key, limit):
         me.page.get_by_role("button", name=crowd.plan.objects[15].name, exact=True).click()
         times = []
         for _ in range(9):
-            target = me.page.get_by_label("α, strength") if key == "dial" else me.page.locator(".live-stage")
+            target = me.page.get_by_label("strength of the gate") if key == "dial" else me.page.locator(".live-stage")
             target.press("ArrowRight")
             me.settle()
             times.append(float(me.page.locator("#mmel-live").get_attribute("data-milliseconds")))
         print(f"{left}, {right}: {np.median(times):.0f} ms")
-        busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # others on this machine slow the page down
-        assert np.median(times) <= limit * busy
+        busy = os.getloadavg()[0] / (os.cpu_count() or 1)  # where others wait for the same cores, so does the page
+        assert np.median(times) <= limit * (1 if busy < 1.25 else 4 * busy)
 
 
 def test_memory_does_not_grow(visit):

@@ -62,7 +62,10 @@ export function colour(value) {
 export function pictureCanvas(pixels) {
   const size = Math.sqrt(pixels.length / 3), canvas = el("canvas", { width: size, height: size });
   const data = new ImageData(size, size);
-  for (let i = 0; i < size * size; i++) data.data.set([pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2], 255], 4 * i);
+  for (let i = 0, { data: bytes } = data; i < size * size; i++) {
+    for (let c = 0; c < 3; c++) bytes[4 * i + c] = pixels[3 * i + c];
+    bytes[4 * i + 3] = 255;
+  }
   canvas.getContext("2d").putImageData(data, 0, 0);
   return canvas;
 }

@@ -4,17 +4,21 @@ import { upsample } from "./metrics.js";
 
 const SIDE = 336; // pixels of the maps' canvas
 
+const STEPS = Array.from({ length: 256 }, (_, i) => [...colour(i / 255), 255 * (0.45 + (0.55 * i) / 255)]); // low values let the picture through
+
 /** One map as a canvas of colours, its largest value at the top of the scale. */
 function heat(map) {
-  const most = Math.max(...map), values = upsample(map, 112), data = new ImageData(112, 112);
-  values.forEach((value, i) => {
-    const share = most > 0 ? value / most : 0; // low values let the picture through
-    data.data.set([...colour(share), 255 * (0.45 + 0.55 * share)], 4 * i);
-  });
+  const most = Math.max(...map), values = upsample(map, 112), data = new ImageData(112, 112), { data: bytes } = data;
+  for (let i = 0; i < values.length; i++) {
+    const step = STEPS[most > 0 ? Math.max(0, Math.round((255 * values[i]) / most)) : 0], at = 4 * i;
+    bytes[at] = step[0]; bytes[at + 1] = step[1]; bytes[at + 2] = step[2]; bytes[at + 3] = step[3];
+  }
   const canvas = el("canvas", { width: 112, height: 112 });
   canvas.getContext("2d").putImageData(data, 0, 0);
   return canvas;
 }
+
+const alike = (a, b) => a?.length === b.length && b.every((value, i) => value === a[i]);
 
 export class View {
   #answer = null;
@@ -38,9 +42,10 @@ export class View {
   }
 
   show(answer, state, names) {
+    const before = this.#answer;
     this.#answer = answer;
-    this.#picture = pictureCanvas(answer.pixels);
-    this.#heats = answer.results.map(({ image }) => heat(image));
+    if (!alike(before?.pixels, answer.pixels)) this.#picture = pictureCanvas(answer.pixels);
+    this.#heats = answer.results.map(({ image }, i) => (alike(before?.results[i]?.image, image) ? this.#heats[i] : heat(image)));
     this.draw(state, names);
     this.#showWords(names);
     this.#showScore();
