@@ -66,11 +66,11 @@ serve: book
 
 test: $(STAMP)
 	$(if $(NOTEBOOKS),$(PY) tools/nbref.py check $(NOTEBOOKS))
-	$(PY) -m pytest --ignore tests/test_book.py
+	$(PY) -m pytest --ignore tests/test_book.py --ignore tests/test_live.py
 	$(if $(NOTEBOOKS),$(PY) -m pytest --nbval-lax --nbval-current-env $(NOTEBOOKS))
 	@rm -rf book/_build
 	@$(MAKE) --no-print-directory book PROFILE=quick
-	$(PY) -m pytest tests/test_book.py
+	$(PY) -m pytest tests/test_book.py tests/test_live.py
 
 train: $(STAMP)
 	$(PY) -m mmel.training --seed $(SEED) --device $(DEVICE)

@@ -1,49 +1,192 @@
-"""Time the methods on this machine: `make bench`, or `python benchmarks/run.py [--pairs 8] [--device cpu]`.
+"""Time and count the methods on this machine: `make bench`, on an idle machine.
 
-Each method explains the same pairs of the bundled world, once to warm up and `--rounds` times in turn with all others,
-so that a machine that slows down slows all alike. Printed: the least seconds a pair, and how many times Grad-ECLIP's.
+    python benchmarks/run.py [--models bundled ViT-B-32 ViT-B-16] [--rounds 5] [--device cpu] [--threads 2]
+
+Writes `benchmarks/results/times.json` (seconds and ratios), `counts.json` (operations and memory) and, apart from them,
+`provenance.json` (hardware, versions). A cost is counted in units of one plain `encode_image` of the same model and
+batch, which is timed right before and right after each call, so that a machine that slows down slows both. Each value
+is the median over the rounds; with `--models` the other models' entries stay as they are.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import logging
+import os
+import platform
+import statistics
 import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler talks otherwise
 
 import torch
+from cases import CASES, FEW, LARGE, MODELS, Subject, curve, others, subject
+from counting import MIB, operations, peak_bytes
 
-import mmel
+RESULTS = Path(__file__).with_name("results")
+CURVE = "deletion curve, 11 scorings"
+CURVE_LIMITS = {"ViT-B-32": 15.3, "ViT-B-16": 17.8}
+PACKAGES = ("torch", "open_clip_torch", "captum", "scipy", "grad-cam")
 
-CHEAP = {"rise": {"n_masks": 100}, "kernel_shap": {"n_samples": 100}}
 
-
-def seconds(clip: mmel.Clip, method: str, images: torch.Tensor, texts: torch.Tensor) -> float:
-    """Wall seconds a pair of one call."""
+def seconds(run: Callable[[], object], device: torch.device) -> float:
+    """Wall seconds of one call."""
     began = time.perf_counter()
-    mmel.explain(clip, images, texts, method, modality="image", **CHEAP.get(method, {}))
-    if clip.device.type == "cuda":
+    run()
+    if device.type == "cuda":
         torch.cuda.synchronize()
-    return (time.perf_counter() - began) / len(images)
+    return time.perf_counter() - began
+
+
+def digits(value: float) -> float:
+    """Four digits: more of a time mean nothing."""
+    return float(f"{value:.4g}")
+
+
+class Timer:
+    """Rounds of calls in turn, each between two units."""
+
+    def __init__(self, of: Subject, rounds: int):
+        self.of, self.rounds = of, rounds
+
+    def times(self, calls: dict[str, Callable[[], object]], batch: int = 1) -> dict[str, dict[str, float]]:
+        """For each call: the median of its ratios to the unit, their range, and milliseconds a pair."""
+        device, unit = self.of.clip.device, self.of.unit(batch)
+        for run in (unit, *calls.values()):
+            run()  # to warm up
+        seen = {name: [] for name in calls}
+        for _ in range(self.rounds):
+            for name, run in calls.items():
+                before, own, after = (seconds(each, device) for each in (unit, run, unit))
+                seen[name].append((own, 2 * own / (before + after)))
+        return {name: self.summary(rounds, batch) for name, rounds in seen.items()}
+
+    def summary(self, rounds: list[tuple[float, float]], batch: int) -> dict[str, float]:
+        own, ratios = zip(*rounds, strict=True)
+        return {
+            "units": digits(statistics.median(ratios)), "lowest": digits(min(ratios)), "highest": digits(max(ratios)),
+            "ms_a_pair": digits(1e3 * statistics.median(own) / batch), "rounds": len(rounds), "batch": batch,
+        }  # fmt: skip
+
+    def ratio(self, one: Callable[[], object], other: Callable[[], object]) -> float:
+        """Median over the rounds of how many times as long `one` takes as `other`, called in turn."""
+        device, found = self.of.clip.device, []
+        one(), other()
+        for _ in range(self.rounds + 2):
+            before, own, after = (seconds(each, device) for each in (other, one, other))
+            found.append(2 * own / (before + after))
+        return digits(statistics.median(found))
+
+
+def timed(of: Subject, rounds: int) -> dict[str, object]:
+    """Everything that is timed on one model."""
+    timer, cases = Timer(of, rounds), [case for case in CASES if of.name in case.models]
+    calls = {case.name: of.call(case) for case in cases}
+    entry = {"cases": timer.times({"encode_image": of.unit(), **calls, CURVE: curve(of)})}
+    entry["over"] = {
+        c.name: {"base": c.over, "ratio": timer.ratio(calls[c.name], calls[c.over])} for c in cases if c.over
+    }
+    entry["others"] = {
+        name: {"ours": ours, "ratio_of_ours": timer.ratio(calls[ours], run)} for name, (ours, run) in others(of).items()
+    }
+    if of.name == "bundled":
+        entry["large_batch"] = {"encode_image": digits(timer.ratio(of.unit(LARGE), of.unit()) / LARGE)}
+        for case in cases:
+            large, small = (of.call(case, batch, **FEW.get(case.method, {})) for batch in (LARGE, 1))
+            entry["large_batch"][case.name] = digits(timer.ratio(large, small) / LARGE)
+    limits = {case.name: case.limits[of.name] for case in cases if of.name in case.limits}
+    entry["limits"] = limits | {name: most for name, most in {CURVE: CURVE_LIMITS.get(of.name)}.items() if most}
+    return entry
+
+
+def counted(of: Subject) -> dict[str, object]:
+    """Everything that is counted on one model: operations and memory, of a single pair and of the large batch."""
+    entry: dict[str, object] = {"parameters": sum(p.numel() for p in of.clip.model.visual.parameters())}
+    entry["cases"] = {"encode_image": count(of, of.unit())}
+    for case in CASES:
+        if of.name in case.models:
+            entry["cases"][case.name] = count(of, of.call(case))
+            if of.name == "bundled":
+                sizes = {"peak_mib_of_32": None, "peak_mib_of_32_by_4": 4}
+                for name, size in sizes.items():
+                    peak = peak_bytes(of.call(case, LARGE, batch_size=size), of.clip.device)
+                    entry["cases"][case.name][name] = digits(peak / MIB)
+    return entry
+
+
+def count(of: Subject, run: Callable[[], object]) -> dict[str, float]:
+    run()
+    return {"gflop": digits(operations(run) / 1e9), "peak_mib": digits(peak_bytes(run, of.clip.device) / MIB)}
+
+
+def provenance(device: torch.device, models: list[str], rounds: int, took: float) -> dict[str, object]:
+    """Where and with what the numbers were made."""
+    installed = {}
+    for package in PACKAGES:
+        try:
+            installed[package] = version(package)
+        except PackageNotFoundError:
+            installed[package] = None
+    card = torch.cuda.get_device_name() if device.type == "cuda" else None
+    return {
+        "processor": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": card,
+        "load_at_the_end": digits(os.getloadavg()[0]), "python": platform.python_version(), "packages": installed,
+        "models": models, "rounds": rounds, "seconds": round(took),
+    }  # fmt: skip
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def keep(file: str, name: str, entry: object) -> None:
+    """Put one model's entry into a file of results."""
+    path = RESULTS / file
+    old = json.loads(path.read_text()) if path.exists() else {}
+    RESULTS.mkdir(exist_ok=True)
+    path.write_text(json.dumps({**old, name: entry}, indent=1, sort_keys=True) + "\n")
+
+
+def show(name: str, times: dict) -> None:
+    """One model's times as lines, and which limits they break."""
+    print(f"\n{name:28} {'units':>7} {'most':>6} {'ms':>9}")
+    for case, row in times["cases"].items():
+        most = times["limits"].get(case)
+        broken = "  <- above" if most and row["units"] > most else ""
+        print(f"{case:28} {row['units']:7.2f} {most or '':>6} {row['ms_a_pair']:9.1f}{broken}")
+    for case, row in times["over"].items():
+        print(f"{case} / {row['base']}: {row['ratio']:.3f}")
+    for other, row in times["others"].items():
+        print(f"{row['ours']} / {other}: {row['ratio_of_ours']:.3f}")
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--methods", nargs="*", default=[name for name in mmel.METHODS if name != "attention_flow"])
+    """Measure, write and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
-    clip = mmel.load_clip(device=options.device)
-    scenes = list(mmel.scenes.split("validation", options.pairs))
-    pairs = mmel.prepare(clip, [scene.image for scene in scenes], [scene.captions[0].text for scene in scenes])
-    best = {method: float("inf") for method in options.methods}
-    for _ in range(options.rounds + 1):
-        for method in options.methods:
-            best[method] = min(best[method], seconds(clip, method, pairs.images, pairs.tokens))
-    base = best.get("grad_eclip", min(best.values()))
-    print(f"{'method':18} {'ms a pair':>10} {'x Grad-ECLIP':>13}   ({clip.device}, torch {torch.__version__})")
-    for method, value in sorted(best.items(), key=lambda item: item[1]):
-        print(f"{method:18} {1e3 * value:10.1f} {value / base:13.1f}")
+    torch.set_num_threads(options.threads)
+    logging.disable(logging.WARNING)
+    began = time.perf_counter()
+    for name in options.models:
+        of = subject(name, options.device)
+        times = timed(of, options.rounds)
+        keep("times.json", name, times)
+        keep("counts.json", name, counted(of))
+        made = provenance(of.clip.device, options.models, options.rounds, time.perf_counter() - began)
+        keep("provenance.json", name, made)
+        show(name, times)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ _HOMES = {
     "trace": ("record",),
     "types": ("Attribution", "ClipTrace", "Example", "LayerTrace"),
 }
-_FILES = ("data", "errors", "evaluation", "figures", "maps", "metrics", "scenes", "stats", "trace", "training")
+_FILES = (
+    "data", "errors", "evaluation", "figures", "maps", "metrics", "sanity", "scenes", "stats", "trace", "training",
+)  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [*_HOME, *_FILES]

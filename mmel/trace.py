@@ -21,6 +21,7 @@ from .errors import BadSetting, UnsupportedModel
 from .types import ClipTrace, LayerTrace
 
 TOWERS = ("image", "text")
+EVERY, FIRST = slice(None), slice(1)  # tokens of a block that are passed on
 
 
 class Projections(NamedTuple):
@@ -82,9 +83,10 @@ def gradients(score: Float[Tensor, " batch"], tensors: Sequence[Tensor]) -> tupl
 
 
 def attend(
-    attention: nn.Module, hidden: Float[Tensor, "batch token width"], mask: Tensor | None, heads: int
-) -> tuple[Tensor, LayerTrace]:
-    """Self-attention written out, with `heads` heads: what goes on to the residual stream, and what it came from."""
+    attention: nn.Module, hidden: Float[Tensor, "batch token width"], mask: Tensor | None, heads: int,
+    read: slice = slice(None),
+) -> tuple[Tensor, LayerTrace]:  # fmt: skip
+    """Self-attention written out, with `heads` heads: what the tokens to `read` pass on, and what it came from."""
     q, k, v = project_qkv(attention, hidden)
     apart = [x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v)]  # batch head token head_width
     logits = apart[0] @ apart[1].mT / apart[0].shape[-1] ** 0.5
@@ -92,14 +94,14 @@ def attend(
         logits = logits.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else logits + mask
     pattern = logits.softmax(-1)
     attn_out = (pattern @ apart[2]).transpose(1, 2).flatten(-2)  # batch token width
-    return attention.out_proj(attn_out), LayerTrace(q, k, v, pattern, attn_out, hidden)
+    return attention.out_proj(attn_out[:, read]), LayerTrace(q, k, v, pattern, attn_out, hidden)
 
 
 class _Listener:
     """Stands in for `block.attention` and `block.forward` of one block during one forward pass."""
 
-    def __init__(self, block: nn.Module, heads: int, starts: bool):
-        self.block, self.heads, self.starts = block, heads, starts
+    def __init__(self, block: nn.Module, heads: int, starts: bool, read: slice):
+        self.block, self.heads, self.starts, self.read = block, heads, starts, read
         self.forward, self.block_in, self.seen = block.forward, None, None
 
     def enter(self, q_x: Tensor, *rest, **named) -> Tensor:
@@ -108,7 +110,16 @@ class _Listener:
             torch.set_grad_enabled(True)  # `_recording` runs inside `no_grad`, which puts the mode back
             q_x = q_x.detach().requires_grad_()
         self.block_in = q_x
-        return self.forward(q_x, *rest, **named)
+        return self.forward(q_x, *rest, **named) if self.read == EVERY else self.only_read(q_x)
+
+    def only_read(self, hidden: Tensor) -> Tensor:
+        """The block's forward for the tokens that are read: of the last image block the class token alone.
+
+        Its patches meet the score through their keys and values; what they pass on themselves is read by nobody.
+        """
+        block = self.block
+        tokens = hidden[:, self.read] + block.ls_1(block.attention(block.ln_1(hidden)))
+        return tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
 
     def attention(self, q_x: Tensor, k_x=None, v_x=None, attn_mask: Tensor | None = None) -> Tensor:
         """The block's attention, written out and remembered."""
@@ -116,7 +127,7 @@ class _Listener:
             raise UnsupportedModel(
                 "self-attention was expected, but this block attends to other tokens: take a plain ViT (ViT-B-32)."
             )
-        out, seen = attend(self.block.attn, q_x, attn_mask, self.heads)
+        out, seen = attend(self.block.attn, q_x, attn_mask, self.heads, self.read)
         self.seen = replace(seen, block_in=self.block_in)
         return out
 
@@ -140,7 +151,11 @@ def _recording(clip: Clip, tower: str, layers: int | None, heads: int | None) ->
         raise BadSetting(f"layers counts the last blocks of the {tower} tower, from 1 to {depth}; got {layers!r}.")
     chosen = list(tower_blocks)[depth - (layers or depth) :]
     graph = torch.is_grad_enabled()
-    listeners = [_Listener(block, _heads(block, heads), graph and not index) for index, block in enumerate(chosen)]
+    reads = [EVERY] * (len(chosen) - 1) + [FIRST if tower == "image" else EVERY]
+    listeners = [
+        _Listener(block, _heads(block, heads), graph and not index, read)
+        for index, (block, read) in enumerate(zip(chosen, reads, strict=True))
+    ]
     try:
         for listener in listeners:
             listener.block.attention, listener.block.forward = listener.attention, listener.enter

@@ -54,7 +54,7 @@ def test_the_files_hold_half_precision_and_the_rows_of_the_words(entry):
 def test_the_card_has_the_recipe_and_what_it_made(name, entry):
     assert entry["recipe"] == asdict(RECIPES[name]) and entry["config"] == CONFIG
     assert entry["step"] == entry["recipe"]["steps"]
-    assert entry["scenes_seen"] == entry["step"] * entry["recipe"]["batch"]
+    assert entry["scenes_seen"] == entry["recipe"]["first"] + entry["step"] * entry["recipe"]["batch"]
     lines = [json.loads(line) for line in (WEIGHTS / f"{name}.log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == sorted({line["step"] for line in lines})
     assert lines[-1]["step"] == entry["step"] and lines[-1]["accuracy"] > lines[0]["accuracy"]

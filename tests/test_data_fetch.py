@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import signal
@@ -21,7 +22,7 @@ import pytest
 from PIL import Image
 
 from mmel.cli import main
-from mmel.data import Limits, check, fetch, open_dataset
+from mmel.data import Limits, check, fetch, fetching, open_dataset
 from mmel.data.download import download, public
 from mmel.data.fetching import read_list
 from mmel.errors import BadSetting, DatasetError, DownloadError
@@ -221,7 +222,8 @@ def test_a_redirect_into_ones_own_network_is_refused(server, monkeypatch):
     "address",
     [
         "10.1.2.3", "172.16.0.1", "192.168.1.1", "127.0.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "100.64.0.1",
-        "255.255.255.255", "::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::",
+        "255.255.255.255", "::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "64:ff9b:1::808:808",
+        "2002:a00:1::",
         "ff02::1", "::", "::7f00:1",
     ],
 )  # fmt: skip
@@ -354,6 +356,24 @@ def test_settings_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DatasetError, match="cannot be written"):
         fetch(tsv, tmp_path / "file")
+
+
+def test_a_full_disk_stops_the_run_and_keeps_what_is_done(server, tmp_path, monkeypatch):
+    tsv = listing(tmp_path / "list.tsv", [f"{server.url}{number}.jpg" for number in range(6)])
+    write = fetching._replace
+
+    def full(path, content):
+        if path.name == "000000003.jpg":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(fetching, "_replace", full)
+    with pytest.raises(DatasetError, match=r"cannot be written \(No space left on device\): what is done is kept"):
+        fetch(tsv, tmp_path / "root", workers=1, limits=HERE)
+    assert len(open_dataset("conceptual-captions", root=tmp_path / "root")) >= 3
+    monkeypatch.undo()
+    assert fetch(tsv, tmp_path / "root", limits=HERE).good == 6
+    assert server.asked["/0.jpg"] == 1
 
 
 # the command line

@@ -63,7 +63,7 @@ def tar(path: Path, members: dict[str, bytes]) -> Path:
 def parquet(path: Path, names: list[str], contents: list[bytes | None], labels: list[int], group: int = 2) -> Path:
     """A shard with the columns and types of the hub's `imagenet-1k`."""
     images = pyarrow.array(
-        [{"bytes": content, "path": f"{name}.JPEG"} for name, content in zip(names, contents, strict=True)],
+        [{"bytes": content, "path": f"{name}_n01751748.JPEG"} for name, content in zip(names, contents, strict=True)],
         pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())]),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,6 +123,7 @@ def test_every_layout_gives_the_same_samples(flat, tmp_path):
         folder.mkdir(parents=True)
         (folder / f"{name}.JPEG").write_bytes(content)
     (tmp_path / "folders/val/.cache").mkdir()
+    (folder / f"._{NAMES[3]}.JPEG").write_bytes(b"left by another system")
     parquet(tmp_path / "hub/data/validation-00000-of-00002.parquet", NAMES[1:], contents(flat)[1:], list(LABELS[1:]))
     parquet(tmp_path / "hub/data/validation-00001-of-00002.parquet", NAMES[:1], contents(flat)[:1], list(LABELS[:1]))
     (tmp_path / "tars").mkdir()
@@ -134,8 +135,10 @@ def test_every_layout_gives_the_same_samples(flat, tmp_path):
         tar(tmp_path / "tars" / f"{shard}.tar", members)
     for layout in ("kaggle", "folders", "hub", "tars"):
         data = open_dataset("imagenet", root=tmp_path / layout)
-        assert (data.keys, data.labels) == (expected.keys, expected.labels), layout
-        assert [each.image.tobytes() for each in data] == [each.image.tobytes() for each in expected], layout
+        assert {each.key: each.label for each in data} == dict(zip(NAMES, LABELS, strict=True)), layout
+        assert (data.keys == expected.keys) == (layout != "hub"), layout
+        pictures = {each.key: each.image.tobytes() for each in data}
+        assert pictures == {each.key: each.image.tobytes() for each in expected}, layout
         shutil.copy(flat / "templates.txt", tmp_path / layout)
         data = open_dataset("imagenet", root=tmp_path / layout)
         assert (data.manifest == expected.manifest) == (layout != "hub"), layout
@@ -331,6 +334,51 @@ def test_a_missing_picture_of_coco_is_an_error_of_its_sample(tmp_path):
         data[1]
 
 
+def test_masks_of_cocos_objects(tmp_path):
+    root = smoke_world.coco(tmp_path)
+    data = open_dataset("coco-objects", root=root)
+    assert data.keys == open_dataset("coco", root=root).keys and data.captions[1] == data[1].captions
+    assert data.classes == ("person", "dog", "toothbrush") and data.prompts[1] == ("a photo of a dog.",)
+    first, second = data[0], data[1]
+    assert set(first.masks) == {"dog", "person"} and set(second.masks) == {"dog"}
+    assert all(mask.shape == (360, 280) and mask.dtype == bool for mask in first.masks.values())
+    assert (first.masks["person"].sum(0) == [0] * 100 + [360] + [0] * 179).all()
+    dog = first.masks["dog"]
+    assert (
+        dog[31:89, 21:119].all() and abs(dog.sum() - 61 * 101) < 200 and not dog[:29].any() and not dog[:, 125:].any()
+    )
+    path = root / "annotations/instances_val2014.json"
+    found = smoke_world.instances(4)
+    found["annotations"][0]["segmentation"][0][0] = 25.0
+    path.write_text(json.dumps(found))
+    assert open_dataset("coco-objects", root=root).manifest != data.manifest
+
+
+def test_masks_that_do_not_fit_are_said(tmp_path):
+    root = smoke_world.coco(tmp_path)
+    path = root / "annotations/instances_val2014.json"
+    found = smoke_world.instances(4)
+    found["images"][0]["width"] = 281
+    found["annotations"][4]["segmentation"]["counts"][0] += 1
+    found["annotations"].pop(2)
+    path.write_text(json.dumps(found))
+    data = open_dataset("coco-objects", root=root)
+    assert len(data) == 3  # one has no object any more
+    with pytest.raises(ImageError, match="has 280 x 360 pixels, its masks 281 x 360"):
+        data[0]
+    with pytest.raises(ImageError, match="runs that do not add up"):
+        data[1]
+    path.write_text("{}")
+    with pytest.raises(DatasetError, match="should hold COCO's images"):
+        open_dataset("coco-objects", root=root)
+    path.write_text(json.dumps(found | {"annotations": []}))
+    with pytest.raises(DatasetError, match="no picture of the Karpathy split has an object"):
+        open_dataset("coco-objects", root=root)
+    path.unlink()
+    with pytest.raises(DatasetError, match=r"annotations_trainval2014\.zip"):
+        open_dataset("coco-objects", root=root)
+
+
 # tables
 
 
@@ -398,7 +446,7 @@ def test_a_folder_without_its_table_or_with_two(tmp_path):
         open_dataset("folder", root=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["imagenet", "coco", "conceptual-captions", "folder"])
+@pytest.mark.parametrize("name", ["imagenet", "coco", "coco-objects", "conceptual-captions", "folder"])
 def test_a_root_is_needed_and_has_to_be_there(tmp_path, name):
     with pytest.raises(BadSetting, match=f"{name} is not bundled: say where"):
         open_dataset(name)

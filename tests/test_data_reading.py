@@ -105,7 +105,7 @@ def run(*arguments) -> int:
 
 
 def test_check_lists_everything_that_is_missing(tmp_path, capsys):
-    for dataset, parts in {"imagenet": 2, "coco": 2, "conceptual-captions": 2, "folder": 2}.items():
+    for dataset, parts in {"imagenet": 2, "coco": 2, "coco-objects": 3, "conceptual-captions": 2, "folder": 2}.items():
         assert run("data", "check", dataset) == 1
         out = capsys.readouterr().out
         assert out.count("MISSING") == parts + 1 and "terms" in out and out.count("from ") >= parts

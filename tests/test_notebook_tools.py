@@ -131,7 +131,7 @@ def house(tmp_path):
         "mmel/other.py": "two = 2\n",
         "mmel/table.json": "{}",
         "pyproject.toml": '[project]\ndependencies = ["numpy"]\n',
-        "profiles/bundled.yaml": "defaults: {profile: bundled, size: 3}\n02_second: {size: 30, budget: 40}\n",
+        "profiles/bundled.yaml": "defaults: {profile: bundled, size: 3}\n02_second: {size: 30, budget: 40, late: 2}\n",
     }
     for name, text in files.items():
         write(tmp_path / name, text)
@@ -144,7 +144,7 @@ def house(tmp_path):
             (PASSES, ()),
             (PLOT, ()),
         ]
-        cells = cells if name == "01_first" else cells[:-1]
+        cells = cells if name == "01_first" else [*cells[:1], ("late = 1", ("parameters",)), *cells[1:-1]]
         save(notebook(*cells), tmp_path / "notebooks" / f"{name}.ipynb")
     return tmp_path
 
@@ -168,6 +168,9 @@ def test_a_run_keeps_values_figures_and_pages_and_repeats_only_what_changed(hous
     assert "33 of       49" in first.stdout
     assert {p.name for p in (folder / "figures" / "01_first").iterdir()} == {"cell-4.png", "cell-4.svg"}
     assert json.loads((folder / "provenance.json").read_text())["notebooks"]["01_first"]["seconds"] > 0
+    second = nbformat.read(house / "executed" / "02_second.ipynb", 4)
+    assert [c.metadata.get("tags") == ["injected-parameters"] for c in second.cells[:4]] == [False, False, True, False]
+    assert {"size = 30", "late = 2"} <= set(second.cells[2].source.splitlines())
     page = nbformat.read(house / "executed" / "01_first.ipynb", 4)
     assert [set(o.data) for o in page.cells[-1].outputs] == [{"image/png", "text/plain"}]
     assert not list(folder.rglob(".*"))
@@ -194,7 +197,7 @@ def test_a_run_keeps_values_figures_and_pages_and_repeats_only_what_changed(hous
 
 def test_a_failing_notebook_stops_with_its_name_cell_and_error(house):
     bad = notebook(('profile = device = size = budget = ""', ("parameters",)), ("y = 1\n1 / 0", ()))
-    bad.cells[0].source = "profile = device = None\nsize = 1\nbudget = 1\nprofile = 1\ndevice = 1"
+    bad.cells[0].source = "late = 0\nprofile = device = None\nsize = 1\nbudget = 1\nprofile = 1\ndevice = 1"
     save(bad, house / "notebooks" / "02_second.ipynb")
     done = run(house)
     assert done.returncode == 1

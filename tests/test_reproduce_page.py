@@ -22,7 +22,7 @@ PAGE = (ROOT / "book" / "reproduce.md").read_text()
 LINES = [
     line.partition(" # ")[0].strip()
     for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-    for line in block.splitlines()
+    for line in block.replace("\\\n", " ").splitlines()
 ]
 PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 

@@ -33,6 +33,10 @@ ROOT = Path(__file__).parents[1]
 TINY = Recipe(seed=3, steps=6, decay=2, batch=4, lr=1e-3, warmup=2, simple=4, patch_dropout=0.5)
 
 
+def written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 class Killed(Exception):
     pass
 
@@ -99,7 +103,7 @@ def test_a_kill_between_checkpoints_costs_steps_but_changes_nothing(straight, tm
 
 def test_a_process_killed_at_any_time_goes_on(straight, tmp_path):
     """The command, ended by the system without warning as soon as it has a checkpoint."""
-    options = [part for key, value in asdict(TINY).items() for part in (f"--{key.replace('_', '-')}", str(value))]
+    options = [part for key, value in asdict(TINY).items() for part in (f"--{key.replace('_', '-')}", written(value))]
     command = [sys.executable, "-m", "mmel.training", *options, "--every", "1", "--folder", str(tmp_path)]
     env = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     running = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=env)
@@ -145,6 +149,34 @@ def test_patches_are_left_out_until_the_decay(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "accuracy", lambda model: 0.0)
     train(TINY, folder=tmp_path)
     assert seen == ["PatchDropout"] * 4 + ["Identity"] * 2
+
+
+def test_a_late_run_goes_on_from_an_earlier_one(straight, tmp_path, monkeypatch):
+    """From its last weights, with a new optimizer, on scenes that it has not seen; run first where it was not."""
+    first, begun, learn = TINY.steps * TINY.batch, [], loop._step
+
+    def step(model, *given):
+        begun.append({name: value.clone() for name, value in model.state_dict().items()})
+        return learn(model, *given)
+
+    monkeypatch.setattr(loop, "CACHE", tmp_path)
+    monkeypatch.setattr(loop, "EARLIER", {"tiny": TINY})
+    monkeypatch.setattr(loop, "_step", step)
+    monkeypatch.setattr(loop, "accuracy", lambda model: 0.0)
+    late = replace(TINY, steps=2, after="tiny", first=first, patch_dropout=0.0, half=True, single=0.5, simple=0)
+    done = loop.read(train(late))
+    assert len(begun) == 8 and same(begun[6], straight[1]["model"])  # its six steps, then two more
+    assert done["step"] == 2 and done["model"]["visual.proj"].dtype == torch.float32
+    assert not same(done["model"], straight[1]["model"])
+    assert {path.name for path in (tmp_path / "training").iterdir()} == {"seed-3", "seed-3-late"}
+    drawn = [train_scene(np.random.default_rng([1003, first + i]), single=0.5) for i in range(4)]
+    batch = next(iter(Stream(late, 0)))
+    assert (batch[0].numpy() == np.stack([np.asarray(scene.image) for scene in drawn])).all()
+    monkeypatch.setattr(exporting, "folder_of", lambda recipe: straight[0])
+    monkeypatch.setattr(exporting, "EARLIER", {"tiny": TINY})
+    export(tmp_path / "training" / "seed-3-late" / "checkpoint.pt", "bundled", folder=tmp_path / "out")
+    assert card(tmp_path / "out")["bundled"]["scenes_seen"] == first + 8
+    assert (tmp_path / "out" / "bundled.early.log.jsonl").read_bytes() == (straight[0] / "log.jsonl").read_bytes()
 
 
 def test_a_batch_is_the_same_whatever_came_before():

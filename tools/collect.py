@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
-from sources import versions
+from sources import package_hashes, versions
 
 VALUE = "application/vnd.mmel.value+json"
 PASSES = "forward_passes"
@@ -70,6 +70,11 @@ def outputs(notebook: NotebookNode) -> list[tuple[NotebookNode, dict]]:
     ]
 
 
+def parameter_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """The cells with a notebook's settings; most have one, some two."""
+    return [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+
+
 def values(name: str, notebook: NotebookNode) -> dict[str, object]:
     """What a notebook noted, by name."""
     found = {}
@@ -118,7 +123,7 @@ def stage(task: Task, folder: Path) -> None:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = joined(done[cell.id].outputs), done[cell.id].execution_count
         cells.append(cell)
-        if "parameters" in cell.metadata.get("tags", []):
+        if cell in parameter_cells(source)[-1:]:
             cells += [c for c in executed.cells if "injected-parameters" in c.metadata.get("tags", [])]
     source.cells = cells
     if "widgets" in executed.metadata:
@@ -141,6 +146,8 @@ def provenance(root: Path, profile: str, threads: int, tasks: list[Task]) -> dic
         return done.stdout.strip() if done.returncode == 0 else ""
 
     runs = {task.name: dict(nbformat.read(task.target, 4).metadata["mmel"]) for task in tasks}
+    for task in tasks:
+        runs[task.name]["parameters"] = task.parameters
     return {
         "profile": profile,
         "commit": git("rev-parse", "HEAD"),
@@ -148,6 +155,7 @@ def provenance(root: Path, profile: str, threads: int, tasks: list[Task]) -> dic
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         "threads": threads,
         "versions": versions(root),
+        "hashes": package_hashes(root),
         "notebooks": runs,
         "seconds": round(sum(run["seconds"] for run in runs.values()), 1),
     }
@@ -166,6 +174,8 @@ def collect(root: Path, profile: str, threads: int, tasks: list[Task]) -> dict[s
             stage(task, root / "executed")
     write(run / "results.json", dump(results))
     write(run / "provenance.json", dump(provenance(root, profile, threads, tasks)))
+    if not label:  # for the pages that show what was measured
+        write(root / "executed" / "run.json", dump({"profile": profile}))
     for folder in (run / "notebooks", *([] if label else [root / "executed"])):
         for stale in set(folder.glob("*.ipynb")) - {folder / task.source.name for task in tasks}:
             stale.unlink()

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from collect import Stop
+from collect import Stop, parameter_cells
 from nbformat import NotebookNode
 
 KEYS = ("models", "datasets", "wherever", "skip", "made", "gpu")
@@ -61,12 +61,11 @@ class Plan:
 def parameters_of(notebook: NotebookNode) -> dict[str, object]:
     """The names and default values in a notebook's `parameters` cell."""
     found = {}
-    for cell in notebook.cells:
-        if "parameters" in cell.metadata.get("tags", []):
-            for node in ast.parse(cell.source).body:
-                if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-                    target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-                    found[ast.unparse(target)] = ast.literal_eval(node.value)
+    for cell in parameter_cells(notebook):
+        for node in ast.parse(cell.source).body:
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+                target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+                found[ast.unparse(target)] = ast.literal_eval(node.value)
     return found
 
 

@@ -12,6 +12,7 @@ with the values of all models; the book stays as it is.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import tempfile
@@ -24,7 +25,7 @@ import nbformat
 import paper
 import papermill
 import yaml
-from collect import Stop, Task, check_budgets, collect, dump, write
+from collect import Stop, Task, check_budgets, collect, dump, parameter_cells, write
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from sources import fingerprint
@@ -51,10 +52,10 @@ def profile_parameters(path: Path, names: list[str], device: str) -> dict[str, d
 
 def check_parameters(name: str, notebook: NotebookNode, parameters: dict[str, object]) -> None:
     """Papermill injects any name; one that the notebook does not read would change nothing, silently."""
-    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    cells = parameter_cells(notebook)
     if not cells:
         raise Stop(f"notebooks/{name}.ipynb has no cell tagged `parameters`.")
-    lines = cells[0].source.splitlines()
+    lines = [line for cell in cells for line in cell.source.splitlines()]
     known = {line.split("=")[0].split(":")[0].strip() for line in lines if "=" in line and not line.startswith("#")}
     if unknown := sorted(set(parameters) - known):
         raise Stop(f"notebooks/{name}.ipynb has no parameter {', '.join(unknown)} in its `parameters` cell.")
@@ -103,11 +104,15 @@ def execute(task: Task) -> float:
     """Run one notebook and keep its executed copy; returns the seconds it took."""
     task.target.parent.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # it looks for parameters in one cell only; we have looked
+    notebook = nbformat.read(task.source, 4)
+    for cell in parameter_cells(notebook)[:-1]:  # papermill puts the profile's values below the first one
+        cell.metadata["tags"].remove("parameters")
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / task.target.name
         try:
             papermill.execute_notebook(
-                str(task.source), str(draft), task.parameters, kernel_name="python3", progress_bar=False,
+                notebook, str(draft), task.parameters, kernel_name="python3", progress_bar=False,
                 log_output=False, cwd=str(task.source.parent),
             )  # fmt: skip
         except PapermillExecutionError as error:

@@ -74,12 +74,32 @@ def karpathy(count: int) -> dict:
     return {"dataset": "coco", "images": images}
 
 
+def instances(count: int, size: tuple[int, int] = (280, 360)) -> dict:
+    """Objects as COCO lists them: a dog's outline in every picture, in every second one a crowd of people."""
+    width, height = size
+    images = [
+        {"id": 42 + each, "file_name": f"COCO_val2014_{42 + each:012d}.jpg", "width": width, "height": height}
+        for each in range(count)
+    ]
+    annotations = []
+    for each in images:
+        box = [20.0, 30.0, 120.0, 30.0, 120.0, 90.0, 20.0, 90.0]
+        annotations.append({"image_id": each["id"], "category_id": 18, "iscrowd": 0, "segmentation": [box]})
+        if each["id"] % 2 == 0:  # the first 100 columns are empty, then one column is full
+            runs = {"counts": [100 * height, height, (width - 101) * height], "size": [height, width]}
+            annotations.append({"image_id": each["id"], "category_id": 1, "iscrowd": 1, "segmentation": runs})
+    categories = [{"id": 18, "name": "dog"}, {"id": 1, "name": "person"}, {"id": 90, "name": "toothbrush"}]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
 def coco(root: Path, count: int = 4) -> Path:
-    """Pictures in val2014/ and the file of the split."""
+    """Pictures in val2014/, the file of the split, and the file of the objects."""
     split = karpathy(count)
     for index, image in enumerate(split["images"][:count]):
         picture(index, root / image["filepath"] / image["filename"], (280, 360))
     (root / "dataset_coco.json").write_text(json.dumps(split))
+    (root / "annotations").mkdir(exist_ok=True)
+    (root / "annotations" / "instances_val2014.json").write_text(json.dumps(instances(count)))
     return root
 
 

@@ -127,6 +127,13 @@ def package_data(root: Path) -> set[Path]:
     }
 
 
+def package_hashes(root: Path) -> dict[str, str]:
+    """SHA-256 of what every page was made from and no source shows: the weights, and the digests of all scenes."""
+    weights = sorted((root / PACKAGE / "weights").glob("*.safetensors"))
+    files = [*weights, root / PACKAGE / "scenes" / "digests.json"]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.exists()}
+
+
 def versions(root: Path) -> dict[str, str]:
     """Python, and what the package needs at run time, as installed."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]

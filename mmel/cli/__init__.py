@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import MmelError
+from ..errors import BadSetting, MmelError
 from .data import data
 from .evaluating import evaluate_command, report_command
 from .messages import loading, one_line_warnings, say
@@ -56,11 +56,23 @@ def options(
 
 @app.command("explain")
 def explain_command(
-    image: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures.", metavar="IMAGE")],
-    text: Annotated[str, typer.Argument(help="The text that the picture is matched with.", metavar="TEXT")],
+    image: Annotated[
+        Path | None, typer.Argument(help="A picture, or a folder of pictures.", metavar="IMAGE", show_default=False)
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Argument(help="The text that the picture is matched with.", metavar="TEXT", show_default=False),
+    ] = None,
     method: Annotated[
-        list[str], typer.Option(metavar="NAME", help="One of `mmel methods`; repeat it to see several side by side.")
-    ] = ["mmel"],  # noqa: B006
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="One of `mmel methods` (default: mmel); repeat it to see several side by side."
+        ),
+    ] = None,
+    scene: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Instead of IMAGE and TEXT: a scene saved as JSON in the playground."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -88,13 +100,23 @@ def explain_command(
     Each result is a picture: the image, the map over it, the words coloured by the text map, and the score. A result of
     the same name is replaced; the image itself never is.
     """
-    jobs = jobs_of(image, output)
-    asked = chosen(method, settings or ())
+    if (scene is None) == (image is None or text is None) or (scene is not None and image is not None):
+        raise BadSetting("Missing argument, or one too many: give IMAGE and TEXT, or --scene FILE alone.")
+    jobs = jobs_of(scene or image, output)
+    if scene is None:
+        asked = chosen(method or ["mmel"], settings or ())
+    else:
+        from .scene_file import read, run_scene
+
+        state, asks = read(scene, method or [], settings or [])
     from ..clip import load_clip
     from .work import Question, run, run_all
 
     with loading(model):
         clip = load_clip(model, pretrained=pretrained, device=device, precision=precision)
+    if scene is not None:
+        typer.echo(run_scene(clip, jobs[0], state, asks))
+        return
     question = Question(text, asked)
     if not image.is_dir():
         typer.echo(run(clip, jobs[0], question))
@@ -110,7 +132,7 @@ def methods_command() -> None:
 
 @app.command("verify")
 def verify_command() -> None:
-    """Check the shipped weights and the scenes of every split against their published hashes."""
+    """Check weights and scenes against their hashes, and the stored verdicts about the paper against the numbers."""
     from .verifying import verify
 
     verify()

@@ -18,7 +18,10 @@ FETCHED = "conceptual-captions"  # the only one that is a list of addresses
 @data.command("check")
 def check_command(
     dataset: Annotated[
-        str, typer.Argument(help="imagenet, coco, conceptual-captions, folder, or scenes/SPLIT.", metavar="DATASET")
+        str,
+        typer.Argument(
+            help="imagenet, coco, coco-objects, conceptual-captions, folder, or scenes/SPLIT.", metavar="DATASET"
+        ),
     ],
     root: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the dataset is.")] = None,
     every: Annotated[bool, typer.Option("--every", help="Open every picture, not only some.")] = False,

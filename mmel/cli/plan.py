@@ -136,22 +136,24 @@ def named(kind: object) -> list[str]:
 
 
 def listing() -> None:
-    """Print every method: its maps, its source, its settings."""
+    """Print every method: what it needs, costs and comes from; then the settings of each."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from ..methods import METHODS
+    from ..methods.catalogue import COLUMNS, catalogue
 
-    table = Table("method", "maps", "source", "settings and their defaults", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.columns[0].no_wrap = True
-    for name, method in METHODS.items():
-        known = defaults(method)
-        shown = ", ".join(f"{key}={value if isinstance(value, str) else repr(value)}" for key, value in known.items())
-        maps = {"both": "image, text"}.get(known.get("modality"), str(known.get("modality", "image")))
-        source = (inspect.getdoc(method) or "").partition("\n")[0]
-        table.add_row(Text(name, "bold"), maps, Text(source), Text(shown))
+    about = Table(*COLUMNS, box=box.SIMPLE_HEAD, pad_edge=False)
+    settings = Table("method", "settings and their defaults", box=box.SIMPLE_HEAD, pad_edge=False)
+    about.columns[0].no_wrap = settings.columns[0].no_wrap = True
+    for row in catalogue():
+        about.add_row(Text(row.method, "bold"), *map(Text, row[1:]))
+        known = defaults(METHODS[row.method]).items()
+        shown = ", ".join(f"{key}={value if isinstance(value, str) else repr(value)}" for key, value in known)
+        settings.add_row(Text(row.method, "bold"), Text(shown))
     console = Console(highlight=False)
     console.width = console.width if console.is_terminal else 140
-    console.print(table)
+    console.print(about)
+    console.print(settings)

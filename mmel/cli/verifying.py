@@ -1,17 +1,30 @@
-"""`mmel verify`: is what is installed what was published? Weights against the card, scenes against their digests."""
+"""`mmel verify`: is what is installed what was published, and do the stored verdicts still follow from the numbers?"""
 
 from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
 
 import typer
 from rich.progress import track
 
 from ..errors import MmelError
+from ..ledger import VERDICTS, Entry, judge, read_claims, read_results, read_tables, stale
 from ..loading import BUNDLED, bundled
 from ..scenes import SPLITS, split
 from .messages import console
 
+SOURCES = Path(__file__).parents[2]  # of an installation from the sources; others have no ledger beside them
 
-def verify() -> None:
+
+def verify(sources: Path = SOURCES) -> None:
+    """Hashes first: what differs is one `MmelError`. Then the ledger; a stale verdict ends with exit code 1."""
+    verify_hashes()
+    if verify_ledger(sources):
+        raise typer.Exit(1)
+
+
+def verify_hashes() -> None:
     """Check every shipped file and every scene of every split; raises one `MmelError` with all that differs."""
     wrong = []
     for name in BUNDLED:
@@ -29,3 +42,36 @@ def verify() -> None:
             wrong.append(str(error))
     if wrong:
         raise MmelError("\n".join(wrong))
+
+
+def verify_ledger(sources: Path) -> list[Entry]:
+    """Print every claim with its verdict; returns those whose stored verdict no longer follows."""
+    if not (sources / "book" / "claims.yml").exists():
+        typer.echo("claims: no book/claims.yml beside this installation, so there is no ledger to check")
+        return []
+    entries = read_ledger(sources)
+    for entry in entries:
+        typer.echo(line(entry))
+    count = Counter(entry.verdict for entry in entries)
+    typer.echo(f"{len(entries)} claims: " + ", ".join(f"{count[verdict]} {verdict}" for verdict in VERDICTS))
+    wrong = stale(entries)
+    for entry in wrong:
+        typer.echo(
+            f"stale: {entry.claim.id} is stored as {entry.claim.verdict!r}; from the numbers follows {entry.verdict!r}",
+            err=True,
+        )
+    return wrong
+
+
+def read_ledger(sources: Path, profile: str = "bundled") -> list[Entry]:
+    """Every claim judged by the paper's tables and by what the profiles measured, where they have run."""
+    tables = read_tables(sources / "book" / "paper_tables.csv")
+    bundled_world, paper = (read_results(sources / "runs" / name / "results.json") for name in (profile, "paper"))
+    return judge(read_claims(sources / "book" / "claims.yml"), tables, bundled_world, paper)
+
+
+def line(entry: Entry) -> str:
+    """One claim as a line: id, verdict, what shows it."""
+    why = [entry.paper.shows, entry.bundled.shown and f"bundled world: {entry.bundled.shown}"]
+    why += [entry.full.shown and f"paper profile: {entry.full.shown}"]
+    return f"{entry.claim.id:34} {entry.verdict:32} {'; '.join(filter(None, why))}"

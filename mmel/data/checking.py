@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DatasetError, MmelError, UnknownName
-from . import coco, imagenet, parquet, shards, tables
+from . import coco, coco_objects, imagenet, parquet, shards, tables
 from .dataset import Dataset
 from .fetching import DEAD
 from .iterating import iterate
@@ -84,13 +84,19 @@ def _labels(root: Path) -> str:
     return ""
 
 
-def _coco(root: Path) -> Iterator[Finding]:
+def _coco(root: Path, name: str = "coco") -> Iterator[Finding]:
     path = coco.annotations(root)
     found = [] if path else shards.shards_in(root, root / "test")
     folder = next((each for each in (root / "val2014", root) if any(each.glob("COCO_val2014_*.jpg"))), None)
     packed = f"{len(found)} shards in {found[0].parent}" if found else ""
-    yield _part("coco", "captions", str(path or packed))
-    yield _part("coco", "pictures", str(folder or packed))
+    yield _part(name, "captions", str(path or packed))
+    yield _part(name, "pictures", str(folder or packed))
+
+
+def _coco_objects(root: Path) -> Iterator[Finding]:
+    yield from _coco(root, "coco-objects")
+    path = next((root / each for each in coco_objects.INSTANCES if (root / each).is_file()), "")
+    yield _part("coco-objects", "masks", str(path))
 
 
 def _conceptual(root: Path) -> Iterator[Finding]:
@@ -113,6 +119,7 @@ def _folder(root: Path) -> Iterator[Finding]:
 PARTS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "imagenet": _imagenet,
     "coco": _coco,
+    "coco-objects": _coco_objects,
     "conceptual-captions": _conceptual,
     "folder": _folder,
 }

@@ -23,6 +23,7 @@ from ..errors import DownloadError
 PORTS = {"http": 80, "https": 443}
 MOVED = (301, 302, 303, 307, 308)
 EMBEDDED = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))  # an IPv4 address in the last 32 bits
+TRANSLATED = ipaddress.ip_network("64:ff9b:1::/48")  # of one's own network, which older Pythons call global
 HEADERS = {
     "User-Agent": "mmel (fetches the pictures of a published list of captions)",
     "Accept": "image/*",
@@ -74,6 +75,8 @@ def public(address: str) -> bool:
     """Is this an address of the public internet, also where an IPv6 one wraps an IPv4 one?"""
     found = ipaddress.ip_address(address.partition("%")[0])
     if found.version == 6:
+        if found in TRANSLATED:
+            return False
         if any(found in network for network in EMBEDDED):
             return public(str(ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)))
         if inner := found.ipv4_mapped or found.sixtofour:

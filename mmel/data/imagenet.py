@@ -32,7 +32,7 @@ def wnids() -> tuple[str, ...]:
 
 
 def open_imagenet(root: Path) -> Dataset:
-    """The validation pictures under a root, in the published order whatever the layout.
+    """The validation pictures under a root, in the published order (parquet shards in their own).
 
     `label` is the place of the class's identifier among the sorted 1,000, as in every model of the 1,000 classes.
 
@@ -68,7 +68,7 @@ def _class_folders(folders: list[Path]) -> tuple[Picture, ...]:
             Picture(f"{each.name}/{path.stem}", File(path), size_of(path), label[each.name])
             for each in named
             for path in each.iterdir()
-            if path.suffix.lower() in PICTURES
+            if path.suffix.lower() in PICTURES and not path.name.startswith(".")
         ]
         if pictures:
             return ordered(sorted(pictures, key=lambda one: (one.key.partition("/")[2], one.key)))

@@ -11,6 +11,7 @@ from ..clip import Clip, load_clip
 from ..errors import BadSetting, DatasetError, UnknownName
 from ..scenes import SPLITS
 from .coco import open_coco
+from .coco_objects import open_coco_objects
 from .dataset import Dataset
 from .imagenet import open_imagenet
 from .tables import open_conceptual_captions, open_folder
@@ -19,6 +20,7 @@ from .world import PREFIX, open_world
 READERS: dict[str, Callable[[Path], Dataset]] = {
     "imagenet": open_imagenet,
     "coco": open_coco,
+    "coco-objects": open_coco_objects,
     "conceptual-captions": open_conceptual_captions,
     "folder": open_folder,
 }

@@ -43,7 +43,8 @@ def shards_in(*folders: Path) -> list[Path]:
 
 
 def read_parquet(paths: list[Path]) -> tuple[Picture, ...]:
-    """The samples of parquet files, in order. Only names and labels are read here.
+    """The samples of parquet files, in their order: in another, each would cost a group of rows. Only names and labels
+    are read here.
 
     The size that identifies a sample is that of its group of rows: the sizes of single pictures are not to be had
     without reading all of them.
@@ -65,4 +66,4 @@ def read_parquet(paths: list[Path]) -> tuple[Picture, ...]:
                 name = names[start + row].as_py() or f"{path.stem}/{start + row:06d}"
                 found.append(Picture(name, Row(path, group, row), size, labels[start + row].as_py()))
             start += rows
-    return ordered(found)
+    return ordered(found, published=False)

@@ -91,10 +91,13 @@ def size_of(path: Path) -> int | None:
         return None
 
 
-def ordered(records: Iterable[Picture]) -> tuple[Picture, ...]:
-    """In the published order where the keys are ImageNet's own, else as they came. Raises where two have one key."""
+def ordered(records: Iterable[Picture], *, published: bool = True) -> tuple[Picture, ...]:
+    """In the published order where the keys are ImageNet's own, else (or without `published`) as they came.
+
+    Keys of ImageNet lose what stands around the picture's number. Raises where two samples have one key.
+    """
     records = [replace(each, key=found[0]) if (found := OFFICIAL.search(each.key)) else each for each in records]
-    if records and all(OFFICIAL.fullmatch(each.key) for each in records):
+    if published and all(OFFICIAL.fullmatch(each.key) for each in records):
         records.sort(key=lambda each: each.key)
     twice = [key for key, times in Counter(each.key for each in records).items() if times > 1]
     if twice:

@@ -37,6 +37,17 @@ SOURCES = {
         "captions: CC BY 4.0; pictures belong to their owners, under Flickr's terms of use",
         5_000,
     ),
+    "coco-objects": Source(
+        "COCO 2014 validation, Karpathy's test split, with the masks of 80 kinds of objects",
+        {
+            "pictures": "https://cocodataset.org/#download (2014 Val images, val2014.zip, 6 GB)",
+            "captions": "https://cs.stanford.edu/people/karpathy/deepimagesent/ (caption_datasets.zip holds "
+            "dataset_coco.json)",
+            "masks": "https://cocodataset.org/#download (2014 Train/Val annotations, annotations_trainval2014.zip "
+            "holds annotations/instances_val2014.json)",
+        },
+        "captions and masks: CC BY 4.0; pictures belong to their owners, under Flickr's terms of use",
+    ),
     "conceptual-captions": Source(
         "Conceptual Captions, validation",
         {

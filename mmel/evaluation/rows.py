@@ -92,17 +92,18 @@ FULL = {"rise": 2000, "kernel_shap": 1024, "m2ib": 10}  # as in the official cod
 
 
 def rows(names: Iterable[str] | str = "all", *, samples: Mapping[str, int] | int | None = None) -> tuple[Row, ...]:
-    """Rows by their names, or of a table ("table1"), or all of them.
+    """Rows by their names (a list, or with commas between them), or of a table ("table1"), or all of them.
 
     `samples` limits what the sampling methods may draw: one number for `rise` (masks) and `kernel_shap` (coalitions),
     or a number for each method of `SAMPLING`; None takes `FULL`. The limit is a setting of the row, so that it is
     printed with it. Raises `UnknownName`.
     """
-    chosen = TABLES.get(names, tuple(ROWS) if names == "all" else (names,)) if isinstance(names, str) else tuple(names)
+    if isinstance(names, str):
+        names = TABLES.get(names) or (ROWS if names == "all" else names.replace(",", " ").split())
     limits = dict(FULL)
     if samples is not None:
         limits |= samples if isinstance(samples, Mapping) else {"rise": samples, "kernel_shap": samples}
-    return tuple(_limited(row_of(name), limits) for name in chosen)
+    return tuple(_limited(row_of(name), limits) for name in names)
 
 
 def row_of(name: str) -> Row:

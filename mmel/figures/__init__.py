@@ -4,6 +4,7 @@ They take pictures, arrays and tensors, know no model, show nothing by themselve
 `Drawing`, which a notebook shows as its cell's value and `save` writes to a file.
 """
 
+from .bands import bands
 from .forest import forest, markdown_table
 from .frame import FORMATS, Drawing, save
 from .panels import Explained, explanation, explanations, row
@@ -13,6 +14,6 @@ from .words import Words, word_strip, words_of
 
 __all__ = [
     "FORMATS", "Drawing", "Explained", "Words",
-    "bars", "curves", "explanation", "explanations", "forest", "grid", "heat", "histogram", "markdown_table", "overlay",
-    "row", "save", "scenes", "word_strip", "words_of",
+    "bands", "bars", "curves", "explanation", "explanations", "forest", "grid", "heat", "histogram", "markdown_table",
+    "overlay", "row", "save", "scenes", "word_strip", "words_of",
 ]  # fmt: skip

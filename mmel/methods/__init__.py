@@ -1,4 +1,4 @@
-"""Attribution methods: one file, one method, one `explain`. A new one is a file here and a line in `METHODS`."""
+"""Attribution methods: one file, one method, one `explain`. A new one is a file here and a line in `MODULES`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from . import (
     attention_flow,
     attention_rollout,
     cci,
-    centre_gaussian,
     chefer,
     clip_surgery,
-    edges,
     grad_cam,
     grad_eclip,
     kernel_shap,
@@ -26,17 +24,19 @@ from . import (
     m2ib,
     mask_clip,
     mmel,
-    random,
+    mmel_plus,
     raw_attention,
     rise,
     saliency,
 )
+from .controls import centre_gaussian, edges, random
 from .parts import texts_of
 from .perturb import at_least, slices
 
 MODULES = {
     "grad_eclip": grad_eclip,
     "mmel": mmel,
+    "mmel_plus": mmel_plus,
     "raw_attention": raw_attention,
     "attention_rollout": attention_rollout,
     "attention_flow": attention_flow,

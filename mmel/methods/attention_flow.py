@@ -51,14 +51,18 @@ def flow_rows(layers, positions: list[int]) -> Float[torch.Tensor, "batch key"]:
 
 
 def explain(clip: Clip, images, texts, *, start_layer: int = 0, modality: str = "both") -> Attribution:
-    """Max-flow through the attention graph: compute_node_flow of samiraabnar/attention_flow.
+    r"""Abnar and Zuidema 2020 (arXiv 2005.00928), Sec. 3: compute_node_flow of samiraabnar/attention_flow.
 
-    Explains how much attention can pass from an input to the token that is read, not the score (Abnar and
-    Zuidema 2020, Sec. 3; the official file is attention_graph_util.py). Capacities are the residual-augmented
-    attention of rollout. Image: class token over patches. Text: end-of-text token over positions 0 to end of
-    text. Divided by the sum over all input tokens, the class token included, as in the official code.
-    Cost: one forward pass of each tower, and one max-flow a token on the CPU, sample by sample: with 12
-    blocks about a third of a second for 50 tokens and 15 seconds for 197.
+    Explains how much attention can pass from an input to the token that is read, not the score (Abnar and Zuidema
+    2020, Sec. 3; the official file is attention_graph_util.py). Capacities are the residual-augmented attention of
+    rollout. Image: class token over patches. Text: end-of-text token over positions 0 to end of text. Divided by
+    the sum over all input tokens, the class token included, as in the official code.
+
+    .. math:: f_i / \textstyle\sum_j f_j, \quad f_i = \text{maxflow}(\text{class token} \to i)
+
+    Shapes: image [batch, rows, columns], text [batch, context]. Cost: one forward pass of each tower, and one
+    max-flow a token on the CPU, sample by sample: with 12 blocks about a third of a second for 50 tokens and 15
+    seconds for 197.
 
     Notes
     -----

@@ -35,11 +35,16 @@ def rollout_row(
 
 
 def explain(clip: Clip, images, texts, *, start_layer: int = 0, modality: str = "both") -> Attribution:
-    """Product of row-normalised (A + I) over blocks: compute_joint_attention of samiraabnar/attention_flow.
+    r"""Abnar and Zuidema 2020 (arXiv 2005.00928), Sec. 3: compute_joint_attention of samiraabnar/attention_flow.
 
-    Explains how attention passes from the inputs to the token that is read, not the score (Abnar and
-    Zuidema 2020, "Quantifying Attention Flow in Transformers"). Image: class token over patches. Text:
-    end-of-text token over positions 0 to end of text. Cost: one forward pass of each tower, no backward pass.
+    Explains how attention passes from the inputs to the token that is read, not the score (Abnar and Zuidema 2020,
+    "Quantifying Attention Flow in Transformers"). Image: class token over patches. Text: end-of-text token over
+    positions 0 to end of text.
+
+    .. math:: \hat A_L \cdots \hat A_1, \quad \hat A_l = (\bar A_l + I) / \text{row sum}
+
+    Shapes: image [batch, rows, columns], text [batch, context]. Cost: one forward pass of each tower, no backward
+    pass.
 
     Notes
     -----

@@ -76,11 +76,15 @@ def explain(
     modality: str = "image",
     batch_size: int | None = None,
 ) -> Attribution:
-    """Agarwal, Karanam and Gandhi 2025 (arXiv 2511.12978, CVPR 2026), from its description: it has no code.
+    r"""Agarwal, Karanam and Gandhi 2025 (arXiv 2511.12978, CVPR 2026), from its description: it has no code.
 
-    Explains the cosine of the pair: k-means of the last block's patch tokens, then one pass a cluster in
-    which its patches' attention logits are minus infinity in every block and head; a patch's value is the
-    drop of the cosine. Image only. Cost: 1 + `clusters` forward passes of the image tower, one of the text
+    Explains the cosine of the pair: k-means of the last block's patch tokens, then one pass a cluster in which its
+    patches' attention logits are minus infinity in every block and head; a patch's value is the drop of the cosine.
+    Image only.
+
+    .. math:: \Delta s_k = s - s_k \text{ for each patch of cluster } k
+
+    Shapes: image [batch, rows, columns]. Cost: 1 + `clusters` forward passes of the image tower, one of the text
     tower, no backward pass.
 
     Notes

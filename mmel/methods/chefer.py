@@ -41,11 +41,15 @@ def relevance_row(
 
 @torch.enable_grad()
 def explain(clip: Clip, images, texts, *, start_layer: int = -1, modality: str = "both") -> Attribution:
-    """Chefer et al. 2021, Eq. 5 and 6: CLIP_explainability.ipynb of Transformer-MM-Explainability.
+    r"""Chefer et al. 2021, Eq. 5 and 6: CLIP_explainability.ipynb of Transformer-MM-Explainability.
 
-    Explains the logit of the pair: cosine times the model's logit scale. Image: R[class token, patches].
-    Text: R[end of text, positions 0 to end of text]. Cost: one forward pass of each tower, one backward pass
-    that stops at `start_layer`.
+    Explains the logit of the pair: cosine times the model's logit scale. Image: R[class token, patches]. Text:
+    R[end of text, positions 0 to end of text].
+
+    .. math:: R \leftarrow R + E_h[(\nabla A \odot A)^+] \, R
+
+    Shapes: image [batch, rows, columns], text [batch, context]. Cost: one forward pass of each tower, one backward
+    pass that stops at `start_layer`.
 
     Notes
     -----

@@ -105,12 +105,15 @@ def explain(
     empty: Float[Tensor, " embed"] | None = None,  # what `empty_text` gave, where it is known already
     modality: str = "image",
 ) -> Attribution:
-    """Li et al. 2023 (arXiv 2304.05653): clip_surgery_model.py and clip.py of xmed-lab/CLIP_Surgery.
+    r"""Li et al. 2023 (arXiv 2304.05653): clip_surgery_model.py and clip.py of xmed-lab/CLIP_Surgery.
 
-    Explains which patches look like the text and not like any text, a value a patch; image only. With
-    `contrast`, a list of texts or their embeddings, what all of them share is removed; without, what the
-    empty string shares. Cost: one forward pass of each tower, one of the text tower for each contrast text
-    (85 short ones for the empty string: pass `empty=empty_text(clip)` to pay once), no backward pass.
+    Explains which patches look like the text and not like any text, a value a patch; image only. With `contrast`, a
+    list of texts or their embeddings, what all of them share is removed; without, what the empty string shares.
+
+    .. math:: w_1\, x_i \cdot y_1 - \tfrac1T \textstyle\sum_t w_t\, x_i \cdot y_t
+
+    Shapes: image [batch, rows, columns]. Cost: one forward pass of each tower, one of the text tower for each
+    contrast text (85 short ones for the empty string: pass `empty=empty_text(clip)` to pay once), no backward pass.
 
     Notes
     -----
@@ -127,7 +130,7 @@ def explain(
         trace = record(clip, pairs.images, text_embed.to(clip.dtype), layers=count, modality="image")
         last = trace.image_layers[-1]
         tower = list(blocks(clip, "image"))
-        stream = finish_block(tower[-1], last.block_in, last.attn_out)
+        stream = finish_block(tower[-1], last.block_in[:, :1], last.attn_out[:, :1])  # of the class token
         tokens = normalize(wide(image_readout(clip, second_path(clip, trace.image_layers, stream))), dim=-1)
         if contrast is None:
             none = empty_text(clip, templates) if empty is None else empty

@@ -59,12 +59,16 @@ def explain(
     heads: int | None = None,
     modality: str = "both",
 ) -> Attribution:
-    """Selvaraju et al. 2017, Eq. 1 and 2: grad_cam in generate_emap.py of Cyang-Zhao/Grad-Eclip.
+    r"""Selvaraju et al. 2017, Eq. 1 and 2: grad_cam in generate_emap.py of Cyang-Zhao/Grad-Eclip.
 
     Explains the cosine through the output of block `layer` (0-based, as M2IB counts). Image: patches. Text:
-    positions 0 to end of text. `pooled=False` multiplies each token's own gradient with its activation and
-    pools nothing: gradient x activation (LMBTough/NIB calls it Grad-CAM, with `layer=9`).
-    Cost: one forward pass of each tower, one backward pass that stops after block `layer`.
+    positions 0 to end of text. `pooled=False` multiplies each token's own gradient with its activation and pools
+    nothing: gradient x activation (LMBTough/NIB calls it Grad-CAM, with `layer=9`).
+
+    .. math:: \text{ReLU}(\textstyle\sum_{ch} w_{ch} x_{i,ch}), \quad w = \tfrac1N \sum_i \partial c / \partial x_i
+
+    Shapes: image [batch, rows, columns], text [batch, context]. Cost: one forward pass of each tower, one backward
+    pass that stops after block `layer`.
 
     Notes
     -----

@@ -90,7 +90,8 @@ def image_layer_map(
     v = layer.v[:, 1:]
     if not key_similarity:
         return grad_eclip_map(grad, v, torch.ones_like(wide(v[..., 0])))
-    q, k = (block.attn.out_proj(x) if projected_keys else x for x in (layer.q, layer.k))
+    q = layer.q[:, :1] if similarity == "class" else layer.q  # sim_qk reads no other query
+    q, k = (block.attn.out_proj(x) if projected_keys else x for x in (q, layer.k))
     return grad_eclip_map(grad, v, (sim_qk if similarity == "class" else combined_similarity)(q, k))
 
 
@@ -134,12 +135,16 @@ def explain(
     projected_keys: bool = True,
     modality: str = "both",
 ) -> Attribution:
-    """Eq. 8: Zhao et al. 2024, grad_eclip and grad_eclip_text in generate_emap.py of Cyang-Zhao/Grad-Eclip.
+    r"""Eq. 8: Zhao et al. 2024, grad_eclip and grad_eclip_text in generate_emap.py of Cyang-Zhao/Grad-Eclip.
 
     Explains the cosine of the pair through the last `layers` blocks (None: all). Image: patches. Text: positions 0
     to end of text. `key_similarity=False` leaves sim_qk out. `projected_keys` sends q and k through the block's
-    `out_proj` before their cosine, as generate_emap.py does and its notebooks do not. Cost: one forward pass of
-    each tower, for each map a backward pass that stops at the first of `layers`.
+    `out_proj` before their cosine, as generate_emap.py does and its notebooks do not.
+
+    .. math:: E = \sum_l \text{ReLU}(\nabla_{att_l} c \cdot v_l \cdot \text{sim}_{qk})
+
+    Shapes: image [batch, rows, columns], text [batch, context]. Cost: one forward pass of each tower, for each map
+    a backward pass that stops at the first of `layers`.
 
     Notes
     -----

@@ -164,10 +164,14 @@ def explain(
     modality: str = "both",
     batch_size: int | None = None,
 ) -> Attribution:
-    """Theorem 2 of Lundberg and Lee 2017 (arXiv 1705.07874), with captum.attr.KernelShap.
+    r"""Theorem 2 of Lundberg and Lee 2017 (arXiv 1705.07874), with captum.attr.KernelShap.
 
-    Explains the cosine of the pair: the values of all features add up to what the cosine loses when all are
-    absent. Image: a value a patch. Text: a value a word. Cost: `n_samples` + 2 forward passes of the
+    Explains the cosine of the pair: the values of all features add up to what the cosine loses when all are absent.
+    Image: a value a patch. Text: a value a word.
+
+    .. math:: \min_\phi \textstyle\sum_z \pi(z) \big(c(z) - \phi_0 - \sum_i \phi_i z_i\big)^2
+
+    Shapes: image [batch, rows, columns], text [batch, context]. Cost: `n_samples` + 2 forward passes of the
     explained tower, `batch_size` at a time; no backward pass. Seeded: every sample sees the same coalitions,
     whatever its batch.
 

@@ -37,10 +37,14 @@ def explain(
     layers: int | None = 2,  # LeWrapper's own default; the paper sums over all blocks (None)
     modality: str = "image",
 ) -> Attribution:
-    """Bousselham et al. 2024 (arXiv 2404.03214): compute_legrad_clip in legrad/wrapper.py of WalBouss/LeGrad.
+    r"""Bousselham et al. 2024 (arXiv 2404.03214): compute_legrad_clip in legrad/wrapper.py of WalBouss/LeGrad.
 
-    Explains, for each of the last `layers` blocks, the cosine of the text with that block's mean token, and
-    sums the blocks' maps. Image only. Cost: one forward pass of each tower and one backward pass through one
+    Explains, for each of the last `layers` blocks, the cosine of the text with that block's mean token, and sums
+    the blocks' maps. Image only.
+
+    .. math:: \textstyle\sum_l \tfrac{1}{HN} \sum_h \sum_q (\partial s^l / \partial A^l_{h,q,i})^+
+
+    Shapes: image [batch, rows, columns]. Cost: one forward pass of each tower and one backward pass through one
     block for each of `layers`.
 
     Notes

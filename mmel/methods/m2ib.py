@@ -172,12 +172,16 @@ def explain(
     modality: str = "both",
     batch_size: int | None = None,
 ) -> Attribution:
-    """Wang, Rudner and Wilson 2023 (NeurIPS, arXiv 2312.17174): scripts/iba.py of YingWANGG/M2IB.
+    r"""Wang, Rudner and Wilson 2023 (NeurIPS, arXiv 2312.17174): scripts/iba.py of YingWANGG/M2IB.
 
-    Explains the cosine of the pair, one modality at a time with the other held fixed. Image: a value a patch.
-    Text: a value a token position, beginning and end of text included, 0 behind it. Cost: one forward pass of
-    each tower, then `steps - 1` times `n_samples` forward and backward passes of the blocks behind `layer`.
-    Seeded: every sample sees the same noise, whatever its batch; with `noise=0` nothing is drawn.
+    Explains the cosine of the pair, one modality at a time with the other held fixed. Image: a value a patch. Text:
+    a value a token position, beginning and end of text included, 0 behind it.
+
+    .. math:: \min_\lambda \beta\, E[KL] - E_\epsilon[c(t)], \quad t = \lambda x + (1 - \lambda)\epsilon
+
+    Shapes: image [batch, rows, columns], text [batch, context]. Cost: one forward pass of each tower, then `steps -
+    1` times `n_samples` forward and backward passes of the blocks behind `layer`. Seeded: every sample sees the
+    same noise, whatever its batch; with `noise=0` nothing is drawn.
 
     Notes
     -----

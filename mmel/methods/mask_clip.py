@@ -49,15 +49,18 @@ def explain(
     heads: int | None = None,
     modality: str = "image",
 ) -> Attribution:
-    """Cosine of the text with each patch's value (Zhou et al. 2022, Sec. 3.3): mask_clip in generate_emap.py.
+    r"""Zhou et al. 2022 (arXiv 2112.01071), Sec. 3.3: mask_clip in generate_emap.py of Cyang-Zhao/Grad-Eclip.
 
-    Explains which patches, taken alone, look like the text; the score has no part in it. Image only.
-    Cost: one forward pass of each tower, no backward pass. `version` is one of
-    "grad_eclip": the last block with v in place of the attention output, residual stream and MLP kept, times
-    the cosine of the patch's key with the class token's;
-    "original": v through `out_proj`, `ln_post` and `proj`, nothing else, as the paper prints it;
-    "original_code": as "grad_eclip" without the key factor, which is what return_qkv does in
-    mmseg/models/backbones/vit.py of chongzhou96/MaskCLIP.
+    Explains which patches, taken alone, look like the text: the cosine of the text with each patch's value. The score
+    has no part in it. Image only.
+
+    .. math:: \cos(f(v_i), y) \text{, for version 'grad_eclip' times } \cos(k_{cls}, k_i)
+
+    Shapes: image [batch, rows, columns]. Cost: one forward pass of each tower, no backward pass. `version` is one
+    of "grad_eclip": the last block with v in place of the attention output, residual stream and MLP kept, times the
+    cosine of the patch's key with the class token's; "original": v through `out_proj`, `ln_post` and `proj`,
+    nothing else, as the paper prints it; "original_code": as "grad_eclip" without the key factor, which is what
+    return_qkv does in mmseg/models/backbones/vit.py of chongzhou96/MaskCLIP.
 
     Notes
     -----

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import BadSetting
 from .grad_eclip import SIMILARITIES
@@ -63,6 +63,11 @@ class MmelSettings(Mapping):
                 f"theta has one number for each of the {depth} blocks, or one for all; got {len(self.theta)}."
             )
         return [float(theta) for theta in self.theta]
+
+    def part(self, attention: nn.Module) -> int:
+        """How many channels of a block's queries Eq. 5 reads together: a head's, or all of them."""
+        heads = (self.heads or attention.num_heads) if self.head_wise else 1
+        return attention.in_proj_weight.shape[1] // heads
 
     def __getitem__(self, name: str) -> object:
         if name not in self.__dataclass_fields__:

@@ -22,11 +22,15 @@ def raw_attention_map(
 
 
 def explain(clip: Clip, images, texts, *, heads: int | None = None, modality: str = "both") -> Attribution:
-    """Last block's class-token row, heads averaged: self_attn in Grad-Eclip's generate_emap.py.
+    r"""Last block's class-token row: self_attn in generate_emap.py of Cyang-Zhao/Grad-Eclip (Zhao et al. 2024).
 
-    Explains where the last block reads from, not the score: the other modality has no part in it. Image:
-    row of the class token over the patches. Text: row of the end-of-text token over positions 0 to end of
-    text. Cost: one forward pass of each tower, no backward pass.
+    Explains where the last block reads from, not the score: the other modality has no part in it. Image: row of the
+    class token over the patches. Text: row of the end-of-text token over positions 0 to end of text.
+
+    .. math:: \tfrac1H \sum_h A^L_h[\text{class token}, i]
+
+    Shapes: image [batch, rows, columns], text [batch, context]. Cost: one forward pass of each tower, no backward
+    pass.
 
     Notes
     -----

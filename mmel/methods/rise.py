@@ -123,12 +123,16 @@ def explain(
     modality: str = "both",
     batch_size: int | None = None,
 ) -> Attribution:
-    """Eq. 6 of Petsiuk, Das and Saenko 2018 (arXiv 1806.07421): explanations.py of eclique/RISE.
+    r"""Eq. 6 of Petsiuk, Das and Saenko 2018 (arXiv 1806.07421): explanations.py of eclique/RISE.
 
-    Explains the cosine of the pair. Image: a value a pixel, [batch, height, width], in units of the cosine.
-    Text: a value a word. Cost: `n_masks` forward passes of the explained tower (fewer for a short text, whose
-    masks repeat), `batch_size` at a time; no backward pass. Seeded: every sample sees the same masks,
-    whatever its batch.
+    Explains the cosine of the pair. Image: a value a pixel, [batch, height, width], in units of the cosine. Text: a
+    value a word.
+
+    .. math:: \tfrac{1}{K p} \textstyle\sum_k c(x \odot M_k)\, M_k
+
+    Shapes: image [batch, height, width], text [batch, context]. Cost: `n_masks` forward passes of the explained
+    tower (fewer for a short text, whose masks repeat), `batch_size` at a time; no backward pass. Seeded: every
+    sample sees the same masks, whatever its batch.
 
     Notes
     -----

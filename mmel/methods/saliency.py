@@ -31,11 +31,15 @@ def slope(score, inputs: Tensor) -> Tensor:
 
 
 def explain(clip: Clip, images, texts, *, modality: str = "both") -> Attribution:
-    """Sec. 3 of Simonyan, Vedaldi and Zisserman 2013 (arXiv 1312.6034), with captum.attr.Saliency.
+    r"""Sec. 3 of Simonyan, Vedaldi and Zisserman 2013 (arXiv 1312.6034), with captum.attr.Saliency.
 
-    Explains the cosine of the pair. Image: a value a pixel, [batch, height, width]. Text: a value a token
-    position, beginning and end of text included, 0 behind the end. Cost: one forward pass of each tower,
-    for each map a backward pass through the whole of its own, and for the text map one more forward pass.
+    Explains the cosine of the pair. Image: a value a pixel, [batch, height, width]. Text: a value a token position,
+    beginning and end of text included, 0 behind the end.
+
+    .. math:: \max_{ch} |\partial c / \partial x_{ch,i}|
+
+    Shapes: image [batch, height, width], text [batch, context]. Cost: one forward pass of each tower, for each map
+    a backward pass through the whole of its own, and for the text map one more forward pass.
 
     Notes
     -----

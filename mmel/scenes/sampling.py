@@ -119,13 +119,13 @@ def simple_scene(rng: np.random.Generator, key: str = "") -> Scene:
     return Scene(scene.plan, captions(scene, rng, (0,), 1, place=0.25), key)
 
 
-def train_scene(rng: np.random.Generator, key: str = "", ease: float = 0.0) -> Scene:
-    """What the model learns from: 30 % `class_scene`, 62 % `pair_scene`, 8 % `crowded_scene` of 3 to 16 objects,
-    after a share `ease` of `simple_scene`."""
+def train_scene(rng: np.random.Generator, key: str = "", ease: float = 0.0, single: float = 0.3) -> Scene:
+    """What the model learns from: a share `single` of `class_scene`, 8 % `crowded_scene` of 3 to 16 objects, the rest
+    `pair_scene`, after a share `ease` of `simple_scene`."""
     kind = rng.random()
     if rng.random() < ease:
         return simple_scene(rng, key)
-    if kind < 0.30:
+    if kind < single:
         return class_scene(rng, key)
     if kind < 0.92:
         return pair_scene(rng, key)

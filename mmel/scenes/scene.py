@@ -78,15 +78,26 @@ class Plan:
 
 
 @lru_cache(maxsize=1)
-def _sprites() -> tuple[Image.Image, ...]:
-    """The sprites of `OBJECTS`, cropped to what they cover."""
-    sheet = Image.open(BytesIO(files(__package__).joinpath("sprites.png").read_bytes())).convert("RGBA")
-    cells = []
+def sprite_boxes() -> tuple[tuple[int, int, int, int], ...]:
+    """Where in the sprite sheet each of `OBJECTS` is: (left, top, right, bottom) of what it covers."""
+    boxes = []
     for index in range(len(NAMES)):
         row, column = divmod(index, COLUMNS)
-        cell = sheet.crop((column * CELL, row * CELL, (column + 1) * CELL, (row + 1) * CELL))
-        cells.append(cell.crop(cell.getbbox()))
-    return tuple(cells)
+        left, top = column * CELL, row * CELL
+        inside = _sheet().crop((left, top, left + CELL, top + CELL)).getbbox()
+        boxes.append(tuple(edge + (left, top)[i % 2] for i, edge in enumerate(inside)))
+    return tuple(boxes)
+
+
+@lru_cache(maxsize=1)
+def _sheet() -> Image.Image:
+    return Image.open(BytesIO(files(__package__).joinpath("sprites.png").read_bytes())).convert("RGBA")
+
+
+@lru_cache(maxsize=1)
+def _sprites() -> tuple[Image.Image, ...]:
+    """The sprites of `OBJECTS`, cropped to what they cover."""
+    return tuple(_sheet().crop(box) for box in sprite_boxes())
 
 
 def _stamp(placement: Placement) -> tuple[Image.Image, tuple[int, int]]:

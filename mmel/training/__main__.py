@@ -24,7 +24,8 @@ def recipe_of(options: dict) -> Recipe:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m mmel.training", description=__doc__)
     for name, default in asdict(Recipe()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default))
+        kind = {"true": True, "false": False}.__getitem__ if isinstance(default, bool) else type(default)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind)
     parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or auto")
     parser.add_argument("--folder", type=Path, help="of the checkpoint and its log")

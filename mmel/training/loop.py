@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -15,12 +17,13 @@ import torch
 from jaxtyping import Int, UInt8
 from open_clip.loss import ClipLoss
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
 from ..errors import BadSetting
 from ..scenes import NAMES, class_prompts
 from ..scenes.sampling import class_scene
-from .recipe import CONFIG, Recipe, Stream, build, optimizer_of, pixels_in, rate, text_features
+from .recipe import CONFIG, EARLIER, Recipe, Stream, build, optimizer_of, pixels_in, rate, text_features
 
 CACHE = Path(os.environ.get("MMEL_CACHE", Path.home() / ".cache" / "mmel"))
 
@@ -35,11 +38,14 @@ class Run(NamedTuple):
 
 def folder_of(recipe: Recipe) -> Path:
     """Where a run of this seed keeps its checkpoint and its log, unless told otherwise."""
-    return CACHE / "training" / f"seed-{recipe.seed}"
+    return CACHE / "training" / f"seed-{recipe.seed}{'-late' if recipe.after else ''}"
 
 
 def train(recipe: Recipe, *, device: str = "cpu", folder: Path | None = None, every: int = 50) -> Path:
     """Run or go on with `recipe`; returns the checkpoint: "model", "optimizer", "step", "recipe".
+
+    A recipe that comes `after` another starts from the last weights of that one, which is run first where it has not
+    been run yet.
 
     Every `every` steps the checkpoint is written, and a line with loss and accuracy goes to `log.jsonl`.
     Killed at any time and started again, the run ends with the same numbers, bit by bit, on the same
@@ -58,7 +64,8 @@ def train(recipe: Recipe, *, device: str = "cpu", folder: Path | None = None, ev
             model.visual.patch_dropout = torch.nn.Identity()
         for group in optimizer.param_groups:
             group["lr"] = rate(recipe, step)
-        value = _step(model, loss, optimizer, pixels, tokens)
+        with _precision(recipe, device):
+            value = _step(model, loss, optimizer, pixels, tokens)
         mean = value if step == start else 0.97 * mean + 0.03 * value
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
             score = accuracy(model)
@@ -95,6 +102,8 @@ def _start(recipe: Recipe, device: str, checkpoint: Path) -> Run:
     model = build(recipe.patch_dropout).to(device).train()
     optimizer = optimizer_of(model, recipe)
     if not checkpoint.exists():
+        if recipe.after:
+            model.load_state_dict(read(train(EARLIER[recipe.after], device=device), device)["model"])
         return Run(model, optimizer, 0)
     state = read(checkpoint, device)
     if state["recipe"] != asdict(recipe):
@@ -121,8 +130,10 @@ def _step(
     tokens: Int[Tensor, "batch context"],
 ) -> float:
     device = next(model.parameters()).device
-    image = torch.nn.functional.normalize(model.visual(pixels_in(pixels, device)), dim=-1)
-    value = loss(image, text_features(model, tokens.to(device)), model.logit_scale.exp())
+    image = torch.nn.functional.normalize(model.visual(pixels_in(pixels, device)).float(), dim=-1)
+    text = text_features(model, tokens.to(device)).float()
+    with torch.autocast(device.type, enabled=False):
+        value = loss(image, text, model.logit_scale.exp())
     optimizer.zero_grad()
     value.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -130,6 +141,17 @@ def _step(
     with torch.no_grad():
         model.logit_scale.clamp_(0, np.log(100))
     return float(value.detach())
+
+
+@contextmanager
+def _precision(recipe: Recipe, device: str) -> Iterator[None]:
+    """bfloat16 where the recipe wants it; then attention as plain products: the fused one is slow in it on a CPU."""
+    if not recipe.half:
+        yield
+        return
+    fused = [] if device == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
+    with torch.autocast(device.split(":")[0], torch.bfloat16), sdpa_kernel([*fused, SDPBackend.MATH]):
+        yield
 
 
 def _save(run: Run, recipe: Recipe, path: Path) -> None:

@@ -34,12 +34,22 @@ class Recipe:
     simple: int = 1200  # steps over which the share of one-object scenes falls from 1 to 0
     weight_decay: float = 0.1
     patch_dropout: float = 0.5  # share of patches left out of a step; none are in the last `decay` steps
+    single: float = 0.3  # share of scenes with one main object
+    half: bool = False  # matrix products in bfloat16 (twice as fast on a processor that has it)
+    after: str = ""  # the run of `EARLIER` whose last weights it starts from; "": from nothing
+    first: int = 0  # which scene of the stream step 0 begins with: those before it were seen in the earlier run
 
 
-RECIPES = {  # of the shipped files; `make train SEED=...` takes the one of its seed, or else the first
+EARLIER = {  # runs that others go on from
     "bundled": Recipe(seed=0, batch=64, lr=1.5e-3, patch_dropout=0.25, steps=4800, decay=1600, simple=2000),
-    "bundled-1": Recipe(seed=1, batch=64, lr=2e-3, patch_dropout=0.5, steps=2500, decay=1000, simple=2000),
 }
+RECIPES = {  # of the shipped files; `make train SEED=...` takes the one of its seed, or else the first
+    "bundled": Recipe(
+        seed=0, batch=64, lr=1.2e-3, patch_dropout=0.0, steps=10000, decay=5000, simple=0, single=0.45, half=True,
+        after="bundled", first=307_200,
+    ),
+    "bundled-1": Recipe(seed=1, batch=64, lr=2e-3, patch_dropout=0.5, steps=2500, decay=1000, simple=2000),
+}  # fmt: skip
 
 
 def build(patch_dropout: float = 0.0) -> open_clip.CLIP:
@@ -56,7 +66,7 @@ def rate(recipe: Recipe, step: int) -> float:
 
 def ease(recipe: Recipe, step: int) -> float:
     """Share of one-object scenes in a step: from 1 to 0 over the first `simple` steps."""
-    return max(0.0, 1 - step / recipe.simple)
+    return max(0.0, 1 - step / recipe.simple) if recipe.simple else 0.0
 
 
 def optimizer_of(model: open_clip.CLIP, recipe: Recipe) -> torch.optim.Optimizer:
@@ -65,7 +75,7 @@ def optimizer_of(model: open_clip.CLIP, recipe: Recipe) -> torch.optim.Optimizer
     for name, parameter in model.named_parameters():
         (decays if parameter.ndim >= 2 and "embedding" not in name else plain).append(parameter)
     groups = [{"params": plain, "weight_decay": 0.0}, {"params": decays, "weight_decay": recipe.weight_decay}]
-    return torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.98))
+    return torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.98), fused=recipe.half)
 
 
 class Stream(torch.utils.data.IterableDataset):
@@ -82,9 +92,10 @@ class Stream(torch.utils.data.IterableDataset):
     ) -> Iterator[tuple[UInt8[Tensor, "batch rows columns 3"], Int[Tensor, "batch context"]]]:
         tokenize = open_clip.SimpleTokenizer()
         for step in range(self.start, self.recipe.steps):
-            first = step * self.recipe.batch
+            first = self.recipe.first + step * self.recipe.batch
             seeds = ([1000 + self.recipe.seed, first + i] for i in range(self.recipe.batch))
-            scenes = [train_scene(np.random.default_rng(seed), ease=ease(self.recipe, step)) for seed in seeds]
+            mix = {"ease": ease(self.recipe, step), "single": self.recipe.single}
+            scenes = [train_scene(np.random.default_rng(seed), **mix) for seed in seeds]
             pixels = torch.from_numpy(np.stack([np.asarray(scene.image) for scene in scenes]))
             yield pixels, tokenize([scene.captions[0].text for scene in scenes])
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ..errors import NotANumber, UnknownName, WeightsError
 from ..scenes import class_prompts, vocabulary
-from .loop import read
-from .recipe import CONFIG, RECIPES, build
+from .loop import folder_of, read
+from .recipe import CONFIG, EARLIER, RECIPES, build
 
 WEIGHTS = Path(str(files("mmel"))) / "weights"
 LIMIT = 12_000_000  # bytes of a file
@@ -31,12 +31,12 @@ def token_rows() -> Int[Tensor, " row"]:
 
 
 def export(checkpoint: Path, name: str, *, folder: Path = WEIGHTS) -> Path:
-    """Write `name`.safetensors, `name`.log.jsonl and the entry of `card.json`; returns the weights.
+    """Write `name`.safetensors, its log (and that of the run it came after) and its entry of `card.json`.
 
     Every tensor is stored in fp16 under open_clip's name, but of `token_embedding.weight` only the rows of
     `token_rows`, as `token_rows.ids` and `token_rows.values`. The scores of the old file are dropped. Raises
     `WeightsError` where the checkpoint does not fit the architecture or the file would be too large,
-    `NotANumber` where fp16 cannot hold a weight.
+    `NotANumber` where fp16 cannot hold a weight. Returns the path of the weights.
     """
     if name not in RECIPES:
         raise UnknownName("bundled model", name, RECIPES)
@@ -50,13 +50,15 @@ def export(checkpoint: Path, name: str, *, folder: Path = WEIGHTS) -> Path:
     lines = [line for line in log.read_text().splitlines(True) if json.loads(line)["step"] <= state["step"]]
     _put(path, data)
     _put(folder / f"{name}.log.jsonl", "".join(lines).encode())
+    if after := state["recipe"]["after"]:
+        _put(folder / f"{name}.early.log.jsonl", (folder_of(EARLIER[after]) / "log.jsonl").read_bytes())
     entry = {
         "file": path.name,
         "sha256": sha256(data).hexdigest(),
         "config": CONFIG,
         "recipe": state["recipe"],
         "step": state["step"],
-        "scenes_seen": state["step"] * state["recipe"]["batch"],
+        "scenes_seen": state["recipe"]["first"] + state["step"] * state["recipe"]["batch"],
         "scores": {},
     }
     _put_card(folder, {**card(folder), "vocabulary": list(vocabulary()), name: entry})

@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..clip import Clip, prepare, similarity
-from ..errors import BadSetting
-from ..types import Attribution
-from .parts import asked, grid_of, wide
-from .perturb import embeds
+from ...clip import Clip, prepare, similarity
+from ...errors import BadSetting
+from ...types import Attribution
+from ..parts import asked, grid_of, wide
+from ..perturb import embeds
 
 OFFICIAL: dict[str, object] = {}  # a control of ours
 
@@ -22,10 +22,13 @@ def gaussian(grid: tuple[int, int], sigma: float) -> Float[Tensor, "rows columns
 
 
 def explain(clip: Clip, images, texts, *, sigma: float = 0.25, modality: str = "image") -> Attribution:
-    """Control without a source: the same centred Gaussian for every pair, `sigma` in sides of the picture.
+    r"""Control without a source: the same centred Gaussian for every pair, `sigma` in sides of the picture.
 
-    Explains nothing; measures how far "guess the middle" goes. Image only. Cost: the score's own forward pass
-    of each tower.
+    Explains nothing; measures how far "guess the middle" goes. Image only.
+
+    .. math:: \exp(-(x_i^2 + y_i^2) / 2 \sigma^2)
+
+    Shapes: image [batch, rows, columns]. Cost: the score's own forward pass of each tower.
 
     Notes
     -----

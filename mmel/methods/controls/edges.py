@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ..clip import Clip, prepare, similarity
-from ..types import Attribution
-from .parts import asked, wide
-from .perturb import embeds
+from ...clip import Clip, prepare, similarity
+from ...types import Attribution
+from ..parts import asked, wide
+from ..perturb import embeds
 
 SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
 
@@ -26,10 +26,13 @@ def edge_strength(pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor
 
 
 def explain(clip: Clip, images, texts, *, modality: str = "image") -> Attribution:
-    """Control of Adebayo et al. 2018 (arXiv 1810.03292): mean Sobel edge strength of each patch.
+    r"""Control of Adebayo et al. 2018 (arXiv 1810.03292): mean Sobel edge strength of each patch.
 
     Explains nothing about the model; a map that looks like it may be one of the picture only. Image only.
-    Cost: the score's own forward pass of each tower.
+
+    .. math:: \text{mean over the patch of } \sqrt{G_x^2 + G_y^2}
+
+    Shapes: image [batch, rows, columns]. Cost: the score's own forward pass of each tower.
 
     Notes
     -----

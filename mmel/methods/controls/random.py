@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..clip import Clip, end_of_text, prepare, similarity
-from ..types import Attribution
-from .parts import asked, grid_of, token_map, wide
-from .perturb import embeds, seeded
+from ...clip import Clip, end_of_text, prepare, similarity
+from ...types import Attribution
+from ..parts import asked, grid_of, token_map, wide
+from ..perturb import embeds, seeded
 
 OFFICIAL: dict[str, object] = {}  # a control of ours
 
@@ -20,9 +20,13 @@ def uniform(seed: int, name: str, shape: tuple[int, ...]) -> Float[Tensor, "*sha
 
 
 def explain(clip: Clip, images, texts, *, seed: int = 0, modality: str = "both") -> Attribution:
-    """Control without a source: independent uniform numbers in [0, 1), one a patch and one a token position.
+    r"""Control without a source: independent uniform numbers in [0, 1), one a patch and one a token position.
 
-    Explains nothing. Cost: the score's own forward pass of each tower.
+    Explains nothing.
+
+    .. math:: u_i \sim U[0, 1)
+
+    Shapes: image [batch, rows, columns], text [batch, context]. Cost: the score's own forward pass of each tower.
 
     Notes
     -----

@@ -1,0 +1,194 @@
+"""Choose a candidate on the validation split; with --test, choose and then read the test splits, once.
+
+    python benchmarks/plus.py            the table of the candidates on `validation`, for both bundled models
+    python benchmarks/plus.py --test     the same, then the chosen candidate on `two_objects` and `crowded`
+
+What counts was written down before the first reading, in the chapter "Make it work": the candidate with the largest
+mean of insertion minus deletion area over both models, among those whose energy pointing game is above Grad-ECLIP's in
+both, is chosen; it wins if, against Grad-ECLIP over the same (all) blocks, the paired 95 % interval of the mean
+difference lies on the better side of zero for deletion, insertion and energy pointing game, on both splits, for both
+models. Every reading of the test splits is appended to benchmarks/plus_log.jsonl; a second one needs --again REASON.
+The values go to benchmarks/plus.json (with --test) or benchmarks/plus_choice.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from plus_candidates import CANDIDATES, CONTROLS, Parts, learned_weights
+from tqdm import tqdm
+
+import mmel
+from mmel.evaluation.search import Traced
+from mmel.maps import to_grid
+
+HERE = Path(__file__).parent
+LOG, CHOICE, RESULT = (HERE / name for name in ("plus_log.jsonl", "plus_choice.json", "plus.json"))
+MODELS = ("bundled", "bundled-1")
+SPLITS = ("two_objects", "crowded")
+DECIDING = {"deletion_auc": -1, "insertion_auc": 1, "energy_pointing_game": 1}  # metric -> better side
+BESIDE = ("pointing_game", "multi_object_recall")
+SHOWN = (*DECIDING, *BESIDE)
+RIVALS = {
+    "chefer": ("chefer", {"start_layer": 0}),
+    "mmel_working": ("mmel", {**mmel.WORKING, "text": "none"}),
+}
+BATCH = 8
+
+
+def scenes_of(split: str, count: int) -> list:
+    """The first scenes; of `crowded` as many of each number of objects."""
+    every = list(range(len(mmel.scenes.split(split))))
+    chosen = every[:: max(1, len(every) // count)] if split == "crowded" else every
+    scenes = mmel.scenes.split(split)
+    return [scenes[index] for index in chosen[:count]]
+
+
+def measured(clip: mmel.Clip, scenes: list, makers: dict, weights: np.ndarray | None, rivals: bool) -> dict:
+    """Name -> metric -> a value a scene. `base` is Grad-ECLIP over all blocks."""
+    found: dict[str, dict[str, list]] = {}
+    for start in tqdm(range(0, len(scenes), BATCH), leave=False):
+        traced = Traced(clip, scenes[start : start + BATCH])
+        parts = Parts(traced, weights)
+        maps = {"base": parts.base, **{name: make(parts) for name, make in makers.items()}}
+        maps = {name: to_grid(map, traced.trace.grid) for name, map in maps.items()}
+        for name, (method, settings) in RIVALS.items() if rivals else ():
+            made = mmel.explain(clip, traced.pixels, traced.embeds, method, **{"modality": "image", **settings})
+            maps[name] = made.image
+        for name, map in maps.items():
+            for metric, values in traced.measure(map).items():
+                found.setdefault(name, {}).setdefault(metric, []).extend(values.tolist())
+    return found
+
+
+def learned(clip: mmel.Clip, scenes: list) -> np.ndarray:
+    """Block weights from the validation scenes of one model."""
+    traced = Traced(clip, scenes)
+    return learned_weights(traced, Parts(traced))
+
+
+def gaps(found: dict, name: str) -> dict[str, list[float]]:
+    """Mean difference from Grad-ECLIP with its 95 % interval, for each metric."""
+    rows = {}
+    for metric in SHOWN:
+        gap = mmel.stats.paired_difference(found[name][metric], found["base"][metric])
+        rows[metric] = [gap.mean, gap.low, gap.high]
+    return rows
+
+
+def choose(tables: dict[str, dict]) -> str:
+    """The rule of the choice, from the validation tables of the models."""
+    energy = {name: min(table[name]["energy_pointing_game"][0] for table in tables.values()) for name in CANDIDATES}
+    allowed = [name for name in CANDIDATES if energy[name] > 0] or list(CANDIDATES)
+    gain = {
+        name: np.mean([t[name]["insertion_auc"][0] - t[name]["deletion_auc"][0] for t in tables.values()])
+        for name in allowed
+    }
+    return max(gain, key=gain.get)
+
+
+def wins(table: dict[str, list[float]]) -> bool:
+    """Whether each deciding interval lies on the better side of zero."""
+    return all((low > 0) if side > 0 else (high < 0) for m, side in DECIDING.items() for _, low, high in [table[m]])
+
+
+def validation(clips: dict, count: int) -> tuple[dict, dict]:
+    """Tables and learned weights of each model on `validation`."""
+    tables, weights = {}, {}
+    scenes = scenes_of("validation", count)
+    for model, clip in clips.items():
+        weights[model] = learned(clip, scenes)
+        found = measured(clip, scenes, {**CANDIDATES, **CONTROLS}, weights[model], rivals=False)
+        tables[model] = {name: gaps(found, name) for name in found if name != "base"}
+        tables[model]["base"] = {metric: float(np.mean(found["base"][metric])) for metric in SHOWN}
+    return tables, {model: each.tolist() for model, each in weights.items()}
+
+
+def tested(clips: dict, count: int, chosen: str, weights: dict) -> dict:
+    """Model -> split -> name -> metric -> mean, and difference from Grad-ECLIP with its interval."""
+    result: dict = {}
+    for model, clip in clips.items():
+        for split in SPLITS:
+            makers = {"chosen": CANDIDATES[chosen]}
+            found = measured(clip, scenes_of(split, count), makers, np.array(weights[model]), rivals=True)
+            rows = {name: gaps(found, name) for name in found if name != "base"}
+            means = {name: {metric: float(np.mean(found[name][metric])) for metric in SHOWN} for name in found}
+            head = {metric: mmel.stats.paired_difference(found["chosen"][metric], found["chefer"][metric])[:3]
+                    for metric in SHOWN}  # fmt: skip
+            result.setdefault(model, {})[split] = {
+                "means": means, "to_grad_eclip": rows, "chosen_to_chefer": head, "wins": wins(rows["chosen"]),
+            }  # fmt: skip
+    return result
+
+
+def show(tables: dict, names: list[str]) -> None:
+    """Print differences from Grad-ECLIP over all blocks."""
+    for model, table in tables.items():
+        print(f"\n{model}: difference from Grad-ECLIP over all blocks (deletion, insertion, energy)")
+        for name in names:
+            shown = "  ".join("{:+.3f} [{:+.3f}, {:+.3f}]".format(*table[name][metric]) for metric in DECIDING)
+            print(f"  {name:54} {shown}")
+
+
+def keep(path: Path, value: dict) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def weights_of(model: str) -> str:
+    """The hash of a bundled model's file, from its card."""
+    return mmel.training.card()[model]["sha256"]
+
+
+def refused(again: str) -> str:
+    """Why the test splits may not be read, or nothing."""
+    readings = LOG.read_text().splitlines() if LOG.exists() else []
+    if readings and not again:
+        return f"the test splits were read {len(readings)} time(s) already ({LOG.name}): give --again REASON."
+    return ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--test", action="store_true", help="read the test splits after the choice")
+    parser.add_argument("--again", default="", metavar="REASON", help="why they are read another time")
+    parser.add_argument("--validation-scenes", type=int, default=24)
+    parser.add_argument("--test-scenes", type=int, default=64, help="of each split")
+    options = parser.parse_args()
+    if options.test and (why := refused(options.again)):
+        print(why, file=sys.stderr)
+        return 2
+    torch.set_num_threads(1)
+    clips = {model: mmel.load_clip(model, device="cpu") for model in MODELS}
+    tables, weights = validation(clips, options.validation_scenes)
+    show(tables, [*CANDIDATES, *CONTROLS])
+    chosen = choose(tables)
+    print(f"\nchosen among {len(CANDIDATES)} candidates: {chosen}")
+    value = {"scenes": options.validation_scenes, "candidates": list(CANDIDATES), "chosen": chosen,
+             "validation": tables, "block_weights": weights, "weights": {m: weights_of(m) for m in MODELS}}  # fmt: skip
+    if not options.test:
+        keep(CHOICE, value)
+        return 0
+    entry = {"time": time.strftime("%FT%TZ", time.gmtime()), "again": options.again, "chosen": chosen,
+             "scenes": options.test_scenes, "weights": value["weights"]}  # fmt: skip
+    with LOG.open("a") as file:  # before the reading: one that breaks off counts
+        file.write(json.dumps(entry) + "\n")
+    test = tested(clips, options.test_scenes, chosen, weights)
+    for split in SPLITS:
+        print(f"\n{split}")
+        show({model: test[model][split]["to_grad_eclip"] for model in MODELS}, ["chosen", *RIVALS])
+    won = all(test[model][split]["wins"] for model in MODELS for split in SPLITS)
+    print(f"\n{chosen}: {'wins' if won else 'does not win'} by the rule written down before")
+    keep(RESULT, value | {"test_scenes": options.test_scenes, "test": test, "wins": won})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""From what the paper says of itself and what was measured to a verdict, by one rule for all claims."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from ..errors import MmelError
+from .claims import BY_ITSELF, CONTRADICTED, NOT_RUN, OPEN, REPRODUCED, Claim
+from .evidence import Measured, Results, measure
+from .papers_own import CHECKS, Answer
+from .tables import Tables
+
+
+class Entry(NamedTuple):
+    """A claim with all that was found about it."""
+
+    claim: Claim
+    paper: Answer
+    bundled: Measured
+    full: Measured  # the paper profile
+    verdict: str
+
+    @property
+    def stale(self) -> bool:
+        """A stored verdict that the numbers do not give. Where nothing has run, there is nothing to compare with."""
+        return self.verdict not in (self.claim.verdict, NOT_RUN)
+
+
+def judge(claims: Sequence[Claim], tables: Tables, bundled: Results, paper: Results) -> list[Entry]:
+    """Every claim with its verdict, in order."""
+    return [entry(claim, tables, bundled, paper) for claim in claims]
+
+
+def entry(claim: Claim, tables: Tables, bundled: Results, paper: Results) -> Entry:
+    try:
+        answer = answered(claim, tables)
+        small = measure(claim.measured, bundled) if claim.measured else Measured()
+        large = measure(claim.measured, paper) if claim.measured else Measured()
+    except (MmelError, TypeError, AttributeError) as error:
+        raise MmelError(f"claim {claim.id}: {error}") from error
+    return Entry(claim, answer, small, large, rule(claim, answer, small, large))
+
+
+def answered(claim: Claim, tables: Tables) -> Answer:
+    """What the claim's own check says; without one, nothing."""
+    if not claim.paper:
+        return Answer(None, "")
+    named = dict(claim.paper)
+    name = str(named.pop("check", ""))
+    if name not in CHECKS:
+        raise MmelError(f"the check is one of {', '.join(CHECKS)}; got {name!r}.")
+    return CHECKS[name](tables, **named)
+
+
+def rule(claim: Claim, answer: Answer, small: Measured, large: Measured) -> str:
+    """The paper against itself first; then the paper's own setting, then the bundled world; else what is missing.
+
+    "contradicted" says that a measured value does not show what the sentence says; where it is a superiority, that
+    its interval is not wholly on the claimed side.
+    """
+    if answer.agrees is False:
+        return BY_ITSELF if answer.itself else CONTRADICTED
+    for measured in (large, small):
+        if measured.holds is not None:
+            return REPRODUCED if measured.holds else CONTRADICTED
+    if claim.measured:
+        return NOT_RUN
+    return REPRODUCED if answer.agrees and answer.settles else OPEN
+
+
+def stale(entries: Sequence[Entry]) -> list[Entry]:
+    """Entries whose stored verdict does not follow from the numbers."""
+    return [each for each in entries if each.stale]
+
+
+def research_answer(entries: Sequence[Entry], question: str) -> Mapping[str, int]:
+    """How many claims about one research question are stored with which verdict."""
+    return Counter(each.claim.verdict for each in entries if question in each.claim.answers)

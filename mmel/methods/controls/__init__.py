@@ -1,0 +1,1 @@
+"""Controls: maps that know nothing of the model. A method that does no better has shown nothing."""
