@@ -59,8 +59,7 @@ def evaluate_command(
     method failed, with the reasons under the table; 2 for an error, where finished parts are kept.
     """
     from ..evaluation.job import DataName, Job, ModelName, protocol_named, rows_of
-    from ..evaluation.progress import bar
-    from ..evaluation.running import Plan, run, share_of
+    from ..evaluation.running import Plan, bar, run, share_of
 
     plan = Plan(shard_size, share_of(shard), engine, workers, address, cpus, resamples)
     chosen = protocol_named(protocol, dict(map(setting, settings or ())))

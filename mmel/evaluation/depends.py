@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT.name
 METHODS = f"{PACKAGE}.methods"
-ALWAYS = (f"{PACKAGE}.evaluation.measuring",)  # seeds and failures are made there
+ALWAYS = (f"{PACKAGE}.evaluation.measuring", f"{PACKAGE}.evaluation.inline")  # failures and seeds; not followed
 CODE = (".py", ".pyc")
 
 
@@ -30,7 +30,8 @@ def sources_of(protocol: object, methods: Iterable[str], data: object) -> str:
     outside = [text for kind in kinds if not _is_ours(kind) and (text := _text(kind)) is not None]
     files = set() if _is_ours(kinds[0]) else {path for path in modules().values() if path.parent.name != "cli"}
     wanted = {name: f"{METHODS}.{name}" for name in methods}
-    files |= closure([*ALWAYS, *inside, *(name for name in wanted.values() if name in modules())], set(wanted.values()))
+    files |= closure([*inside, *(name for name in wanted.values() if name in modules())], set(wanted.values()))
+    files |= {modules()[name] for name in ALWAYS}
     files |= {path for folder in {each.parent for each in files} for path in folder.iterdir() if _is_data(path)}
     whole = hashlib.sha256()
     for path in sorted(files):

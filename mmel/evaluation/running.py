@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
 import pandas as pd
 import pyarrow as pa
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from ..clip import Clip
 from ..errors import BadSetting, UnknownName
 from .crews import Alone, Crew, Processes
 from .job import DataName, Job, ModelName, protocol_named, rows_of
+from .measuring import Tick
 from .parts import Folder, shards_of
-from .progress import bar, silent
 from .protocol import EvaluationProtocol, Row
 from .provenance import now, provenance_text
 from .reducing import results_text
@@ -71,6 +74,32 @@ class Outcome:
     def failures(self) -> int:
         """Samples and rows without a number, added up."""
         return sum(each["count"] for each in (self.results or {}).get("failures", ()))
+
+
+class Rate(ProgressColumn):
+    """Samples a second, or seconds a sample where they take long."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:.1f} samples/s" if speed >= 1 else f"{1 / speed:.1f} s/sample")
+
+
+@contextmanager
+def bar(total: int, done: int) -> Iterator[Tick]:
+    """A bar on standard error, where that is a terminal; gives what moves it on."""
+    console = Console(stderr=True, highlight=False)
+    columns = TextColumn("samples"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as shown:
+        task = shown.add_task("", total=total, completed=done)
+        yield lambda count: shown.advance(task, count)
+
+
+@contextmanager
+def silent(total: int, done: int) -> Iterator[Tick]:
+    """No bar."""
+    yield lambda count: None
 
 
 def share_of(text: str) -> tuple[int, int]:
