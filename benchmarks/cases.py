@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.util import find_spec
 
 import open_clip
 import torch
@@ -146,7 +146,7 @@ def others(of: Subject) -> dict[str, tuple[str, Callable[[], object]]]:
             lambda: LayerGradientXActivation(score, block).attribute(pixels.clone().requires_grad_()),
         ),
     }
-    if find_spec("pytorch_grad_cam"):
+    with suppress(ImportError):  # where it is installed, with all that it needs
         made["grad-cam GradCAM"] = ("grad_cam", grad_cam_package(visual, pixels, score))
     return made
 
