@@ -89,16 +89,17 @@ class Timer:
         return digits(statistics.median(found))
 
 
-def timed(of: Subject, rounds: int, cases: list[Case]) -> dict[str, object]:
+def timed(of: Subject, rounds: int, cases: list[Case], whole: bool) -> dict[str, object]:
     """Everything that is timed on one model."""
     timer = Timer(of, rounds)
     calls = {case.name: of.call(case) for case in cases}
-    entry = {"cases": timer.times({"encode_image": of.unit(), **calls, CURVE: curve(of)})}
-    entry["over"] = {
-        c.name: {"base": c.over, "ratio": timer.ratio(calls[c.name], calls[c.over])} for c in cases if c.over
-    }
+    more = {CURVE: curve(of)} if whole else {}
+    entry = {"cases": timer.times({"encode_image": of.unit(), **calls, **more})}
+    paired = [case for case in cases if case.over in calls]
+    entry["over"] = {c.name: {"base": c.over, "ratio": timer.ratio(calls[c.name], calls[c.over])} for c in paired}
+    found = {other: pair for other, pair in others(of).items() if pair[0] in calls}
     entry["others"] = {
-        name: {"ours": ours, "ratio_of_ours": timer.ratio(calls[ours], run)} for name, (ours, run) in others(of).items()
+        name: {"ours": ours, "ratio_of_ours": timer.ratio(calls[ours], run)} for name, (ours, run) in found.items()
     }
     if of.name == "bundled":
         entry["large_batch"] = {"encode_image": digits(timer.ratio(of.unit(LARGE), of.unit()) / LARGE)}
@@ -200,15 +201,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--only", choices=("times", "counts", "seeds"))
     parser.add_argument("--light", action="store_true")
+    parser.add_argument("--cases", nargs="+", default=[case.name for case in CASES], help="names of some calls only")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     logging.disable(logging.WARNING)
     began = time.perf_counter()
     for name in options.models:
         of = subject(name, options.device)
-        cases = [c for c in CASES if name in c.models and not (options.light and c.method in TIMED)]
+        heavy = set(TIMED) if options.light else set()
+        cases = [c for c in CASES if name in c.models and c.name in options.cases and c.method not in heavy]
         if options.only in (None, "times"):
-            times = timed(of, options.rounds, cases)
+            times = timed(of, options.rounds, cases, len(options.cases) == len(CASES))
             keep("times.json", name, times)
             made = provenance(of.clip.device, options.models, options.rounds, time.perf_counter() - began)
             keep("provenance.json", name, made)
