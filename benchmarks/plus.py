@@ -25,7 +25,7 @@ from plus_candidates import CANDIDATES, CONTROLS, Parts, learned_weights
 from tqdm import tqdm
 
 import mmel
-from mmel.evaluation.search import Traced
+from mmel.evaluation.dials.search import Traced
 from mmel.maps import to_grid
 
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 import mmel
-from mmel.evaluation.search import Traced
+from mmel.evaluation.dials.search import Traced
 from mmel.methods.grad_eclip import grad_eclip_map, min_max, sim_qk
 from mmel.methods.mmel import layer_levels
 from mmel.methods.mmel_plus import attended, content, fade

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import mmel
-from mmel.evaluation.search import OBJECTIVES, Traced, best, grid, search, theta_profiles
+from mmel.evaluation.dials.search import OBJECTIVES, Traced, best, grid, search, theta_profiles
 
 ROOT = Path(__file__).parents[1]
 START = replace(mmel.WORKING, alpha=2.0, beta_place="base")  # the paper's values, in a reading where each dial acts

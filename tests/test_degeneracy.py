@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mmel.errors import BadSetting
-from mmel.evaluation.degeneracy import gate_ratio, level_bound, monotone, safe_pairs
+from mmel.evaluation.dials.degeneracy import gate_ratio, level_bound, monotone, safe_pairs
 from mmel.methods.mmel import (
     FeatureTransform,
     enhance,

@@ -11,8 +11,8 @@ import torch
 import mmel
 from mmel import LITERAL, WORKING
 from mmel.errors import BadSetting, ShapeMismatch, UnknownName
-from mmel.evaluation.readings import confidence, gate_range, random_vit, rank_correlation
-from mmel.evaluation.search import BudgetSpent, Remembered, Traced, best, grid, search, theta_profiles
+from mmel.evaluation.dials.readings import confidence, gate_range, random_vit, rank_correlation
+from mmel.evaluation.dials.search import BudgetSpent, Remembered, Traced, best, grid, search, theta_profiles
 from mmel.methods.mmel import layer_weight
 
 

@@ -17,14 +17,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..clip import Clip, embed_image, embed_text
-from ..errors import BadSetting, MmelError, UnknownName
-from ..maps import to_grid
-from ..methods.grad_eclip import image_maps, sum_layers
-from ..methods.mmel import gated, layer_weight
-from ..methods.mmel_settings import MmelSettings
-from ..methods.parts import last_blocks
-from ..metrics import (
+from ...clip import Clip, embed_image, embed_text
+from ...errors import BadSetting, MmelError, UnknownName
+from ...maps import to_grid
+from ...methods.grad_eclip import image_maps, sum_layers
+from ...methods.mmel import gated, layer_weight
+from ...methods.mmel_settings import MmelSettings
+from ...methods.parts import last_blocks
+from ...metrics import (
     PROTOCOLS,
     auc,
     deletion_curve,
@@ -33,8 +33,8 @@ from ..metrics import (
     multi_object_recall,
     pointing_game,
 )
-from ..scenes import Scene
-from ..trace import blocks, record
+from ...scenes import Scene
+from ...trace import blocks, record
 
 METRICS = ("deletion_auc", "insertion_auc", "energy_pointing_game", "pointing_game", "multi_object_recall")
 OBJECTIVES: Mapping[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]] = {

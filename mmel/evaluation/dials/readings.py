@@ -8,10 +8,10 @@ from jaxtyping import Float
 from scipy.stats import rankdata
 from torch import Tensor
 
-from ..clip import Clip, embed_image
-from ..errors import ShapeMismatch
-from ..maps import normalize
-from ..metrics import confidence_drop, confidence_increase, masked_image
+from ...clip import Clip, embed_image
+from ...errors import ShapeMismatch
+from ...maps import normalize
+from ...metrics import confidence_drop, confidence_increase, masked_image
 from .search import Traced
 
 SMALL = 1e-3  # of a map's largest value: below it a quotient of two maps says nothing

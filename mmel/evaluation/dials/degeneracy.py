@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..errors import BadSetting
-from ..methods.mmel import layer_weight
+from ...errors import BadSetting
+from ...methods.mmel import layer_weight
 
 
 def level_bound(width: int, theta: float = 1.0, scales: int = 3) -> float:
