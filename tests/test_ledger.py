@@ -159,8 +159,6 @@ def test_values_inside_a_value_and_differences():
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"measured": {"notebook": "n", "value": "gone", "above": 0}}, "notes no 'gone'"),
-        ({"measured": {"notebook": "n", "value": "v", "field": "gone", "above": 0}}, "no 'gone' in it"),
         ({"measured": {"notebook": "n", "value": "v", "eval": "1"}}, "eval"),
         ({"measured": {"notebook": "n", "value": "v"}}, "one comparison"),
         ({"measured": {"notebook": "n", "value": "v", "interval_above": 0}}, "an interval"),
@@ -174,6 +172,15 @@ def test_values_inside_a_value_and_differences():
 def test_a_claim_that_cannot_be_judged_says_why(fields, says):
     with pytest.raises(MmelError, match=says):
         verdict({"n": {"v": 1.0}}, **fields)
+
+
+@pytest.mark.parametrize(
+    ("wired", "says"), [({"value": "gone"}, "notes no 'gone'"), ({"field": "gone"}, "no 'gone' in")]
+)
+def test_a_claim_wired_to_nothing_is_stale_and_says_why(wired, says):
+    wanted = {"notebook": "n", "value": "v", "above": 0, **wired}
+    entry = judge([of(measured=wanted)], TABLES, {"n": {"v": 1.0}}, {})[0]
+    assert entry.stale and says in entry.problem and entry.verdict == "not run yet"
 
 
 def test_a_changed_cell_of_the_papers_tables_makes_verdicts_stale(copy):

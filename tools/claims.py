@@ -23,6 +23,8 @@ def accept(root: Path, profile: str) -> list[str]:
     path, said = root / "book" / "claims.yml", []
     text = path.read_text(encoding="utf-8")
     for entry in stale(read_ledger(root, profile)):
+        if entry.problem:
+            raise SystemExit(f"{entry.claim.id}: {entry.problem} Wire the claim to a value that is there.")
         block = re.compile(rf"(  - id: {re.escape(entry.claim.id)}\n(?:    .*\n)*?    verdict: ).*\n")
         text, changed = block.subn(lambda found, to=entry.verdict: f"{found[1]}{to}\n", text)
         if changed != 1:

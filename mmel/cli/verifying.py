@@ -56,10 +56,8 @@ def verify_ledger(sources: Path) -> list[Entry]:
     typer.echo(f"{len(entries)} claims: " + ", ".join(f"{count[verdict]} {verdict}" for verdict in VERDICTS))
     wrong = stale(entries)
     for entry in wrong:
-        typer.echo(
-            f"stale: {entry.claim.id} is stored as {entry.claim.verdict!r}; from the numbers follows {entry.verdict!r}",
-            err=True,
-        )
+        stored = f"is stored as {entry.claim.verdict!r}; from the numbers follows {entry.verdict!r}"
+        typer.echo(f"stale: {entry.claim.id} {entry.problem or stored}", err=True)
     return wrong
 
 

@@ -28,6 +28,10 @@ COMPARISONS: dict[str, Callable[[object, object], bool]] = {
 KEYS = {"notebook", "value", "field", "says", "minus", *COMPARISONS}
 
 
+class NotNoted(MmelError):
+    """A notebook has run and has no value of the name that a claim is wired to."""
+
+
 class Measured(NamedTuple):
     """A value that a claim is held against, as text, and whether the claim holds; both None where nothing ran."""
 
@@ -74,7 +78,7 @@ def found(wanted: Mapping[str, object], path: object, results: Results) -> objec
     if notebook is None:
         return None
     if wanted["value"] not in notebook:
-        raise MmelError(
+        raise NotNoted(
             f"notebook {wanted['notebook']} notes no {wanted['value']!r}, but: {', '.join(sorted(notebook))}."
         )
     value = notebook[str(wanted["value"])]
@@ -86,7 +90,7 @@ def found(wanted: Mapping[str, object], path: object, results: Results) -> objec
         else:
             value = None
         if value is None:
-            raise MmelError(f"{wanted['value']!r} of notebook {wanted['notebook']} has no {step!r} in it.")
+            raise NotNoted(f"{wanted['value']!r} of notebook {wanted['notebook']} has no {step!r} in it.")
     return value
 
 

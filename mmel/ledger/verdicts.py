@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..errors import MmelError
 from .claims import BY_ITSELF, CONTRADICTED, NOT_RUN, OPEN, REPRODUCED, Claim
-from .evidence import Measured, Results, measure
+from .evidence import Measured, NotNoted, Results, measure
 from .papers_own import CHECKS, Answer
 from .tables import Tables
 
@@ -21,11 +21,12 @@ class Entry(NamedTuple):
     bundled: Measured
     full: Measured  # the paper profile
     verdict: str
+    problem: str = ""  # the value that it is wired to is not there
 
     @property
     def stale(self) -> bool:
         """A stored verdict that the numbers do not give. Where nothing has run, there is nothing to compare with."""
-        return self.verdict not in (self.claim.verdict, NOT_RUN)
+        return bool(self.problem) or self.verdict not in (self.claim.verdict, NOT_RUN)
 
 
 def judge(claims: Sequence[Claim], tables: Tables, bundled: Results, paper: Results) -> list[Entry]:
@@ -34,13 +35,17 @@ def judge(claims: Sequence[Claim], tables: Tables, bundled: Results, paper: Resu
 
 
 def entry(claim: Claim, tables: Tables, bundled: Results, paper: Results) -> Entry:
+    small = large = Measured()
+    problem = ""
     try:
         answer = answered(claim, tables)
-        small = measure(claim.measured, bundled) if claim.measured else Measured()
-        large = measure(claim.measured, paper) if claim.measured else Measured()
+        if claim.measured:
+            small, large = measure(claim.measured, bundled), measure(claim.measured, paper)
+    except NotNoted as error:  # the rest of the ledger still stands
+        problem = str(error)
     except (MmelError, TypeError, AttributeError) as error:
         raise MmelError(f"claim {claim.id}: {error}") from error
-    return Entry(claim, answer, small, large, rule(claim, answer, small, large))
+    return Entry(claim, answer, small, large, rule(claim, answer, small, large), problem)
 
 
 def answered(claim: Claim, tables: Tables) -> Answer:
