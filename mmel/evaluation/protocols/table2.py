@@ -27,6 +27,7 @@ class Classes(NamedTuple):
 
     embeds: Float[Tensor, "class embed"]
     scale: float
+    manifest: str = ""  # of the dataset that they were made from
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,17 @@ class Table2:
     protocols: tuple[str, ...] = ("official", "full")
     targets: tuple[str, ...] = ("true", "predicted")
     path: str = "device"  # "exact": every edited picture goes through PIL
+    classes: Classes | None = None  # what `prepare` made for another evaluation; None: made anew
     name: str = "table2"
 
     def prepare(self, clip: Clip, data) -> Classes:
         """The class ensembles, from the dataset's own prompts."""
+        if self.classes is not None:
+            return self.classes
         if data.prompts is None:
             raise DatasetError(f"table2 asks for classes, and {data.name} has none: take scenes/classes or imagenet.")
-        return Classes(class_embeds(clip, data.prompts), float(clip.model.logit_scale.detach().exp()))
+        scale = float(clip.model.logit_scale.detach().exp())
+        return Classes(class_embeds(clip, data.prompts), scale, getattr(data, "manifest", ""))
 
     def measure(self, clip: Clip, state: Classes, example, row: Row, seed: int) -> Iterator[Measurement]:
         """Areas of the curves of one picture; `steps` are their points. A right prediction has one map, made once."""
