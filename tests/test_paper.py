@@ -80,8 +80,6 @@ def test_notebooks_with_a_stand_in_run_with_every_model(tmp_path, monkeypatch):
     assert list(made.jobs[-1].data()) == [("coco", f"{tmp_path}/sets/coco"), ("imagenet", "/data/imagenet")]
     for job in made.jobs:
         check_parameters(job.name, notebooks[job.name], job.parameters)
-    made = paper.expand({**SETTINGS, "shown": {"02_one": "B16"}}, {"02_one": own("classes")}, "cuda", tmp_path)
-    assert [job.parameters["profile"] for job in made.jobs] == ["paper, B32", "paper"]
 
 
 def test_all_that_is_missing_is_said_at_once(tmp_path, monkeypatch):

@@ -7,8 +7,6 @@ Such a profile has these keys beside `defaults` and the notebooks' own:
     wherever:  parameters for each notebook that has one of that name
     skip:      notebooks that are left out
     made:      a folder that `smoke_world.py` fills first
-    shown:     notebook -> the model whose numbers the book's column "paper profile" has; with the others the notebook's
-               `profile` is another word, and it leaves no numbers for the book
     gpu:       true where a run without one would take days
 
 A notebook takes part if its `parameters` cell has model, pretrained, dataset and root, and its dataset has a stand-in.
@@ -30,7 +28,7 @@ from pathlib import Path
 from collect import Stop, parameter_cells
 from nbformat import NotebookNode
 
-KEYS = ("models", "datasets", "wherever", "skip", "made", "shown", "gpu")
+KEYS = ("models", "datasets", "wherever", "skip", "made", "gpu")
 NEEDED = ("model", "pretrained", "dataset", "root")
 FILE = "paper.toml"
 VARIABLE = re.compile(r"\$\{(MMEL_\w+)(?::-([^}]*))?\}")
@@ -125,8 +123,6 @@ def expand(settings: dict, notebooks: dict[str, NotebookNode], device: str, root
             given = (settings.get("defaults") or {}) | {"device": device} | wherever | stand_in
             for label, model in settings["models"].items():
                 chosen = {"model": model["model"], "pretrained": weights_of(label, model, variables)}
-                if (settings.get("shown") or {}).get(name, label) != label:
-                    chosen["profile"] = f"{given['profile']}, {label}"
                 jobs.append(Job(label, name, given | chosen | (settings.get(name) or {})))
     if not jobs:
         raise Stop(f"no notebook has the parameters {', '.join(NEEDED)}, which this profile sets.")
