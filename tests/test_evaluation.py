@@ -188,9 +188,9 @@ def test_sources_follow_the_protocol_and_the_methods_asked_for():
     assert {"mmel.metrics.curves", "mmel.clip", "mmel.trace", "mmel.methods.grad_eclip"} <= found
     assert not {"mmel.methods.rise", "mmel.evaluation.protocols.table3", "mmel.cli", "mmel.figures"} & found
     data, protocol = open_dataset("scenes/classes", count=1), PROTOCOLS["table2"]()
-    hashes = [sources_of(protocol, each, data) for each in (["grad_eclip"], ["rise"], ["grad_eclip", "rise"])]
+    hashes = [sources_of(protocol, each, data) for each in (["saliency"], ["rise"], ["saliency", "rise"])]
     assert len(set(hashes)) == 3
-    assert sources_of(protocol, ["grad_eclip"], data) == hashes[0] != sources_of(Tiny(), ["grad_eclip"], data)
+    assert sources_of(protocol, ["saliency"], data) == hashes[0] != sources_of(Tiny(), ["saliency"], data)
 
 
 def test_a_finished_run_is_read_and_not_made_again(tmp_path, monkeypatch):
