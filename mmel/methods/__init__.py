@@ -81,7 +81,7 @@ def explain(
             raise UnknownName(f"setting of {method}", name, known)
     pairs = prepare(clip, images, texts)
     if "batch_size" in known:
-        return run(clip, pairs.images, texts_of(pairs), batch_size=batch_size, **settings)
+        settings["batch_size"] = batch_size
     return _in_turns(lambda part: run(clip, part.images, texts_of(part), **settings), pairs, batch_size)
 
 
