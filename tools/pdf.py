@@ -20,7 +20,7 @@ ARTICLE = re.compile(r'<article class="bd-article"[^>]*>(.*?)</article>', re.DOT
 ADDRESS = re.compile(r'\b(src|href)="([^"]*)"')
 ANCHOR = re.compile(r'(?<![\w-])(id|for|aria-labelledby)="([^"]+)"')
 HEAD = re.compile(r"<head>(.*?)</head>", re.DOTALL)
-FOOT = '<div style="font-size:8px;width:100%;text-align:center">%s &middot; <span class="pageNumber"></span></div>'
+FOOT = '<div style="font-size:8px;width:100%;text-align:center">TITLE &middot; <span class="pageNumber"></span></div>'
 
 
 def order(root: Path) -> list[str]:
@@ -85,7 +85,7 @@ def make(root: Path, book: Path, target: Path) -> None:
             page.goto(page_file.as_uri(), wait_until="networkidle", timeout=240_000)
             page.evaluate("window.MathJax?.startup?.promise")
             page.pdf(path=str(target), format="A4", print_background=True, display_header_footer=True, outline=True,
-                     tagged=True, header_template="<span></span>", footer_template=FOOT % title,
+                     tagged=True, header_template="<span></span>", footer_template=FOOT.replace("TITLE", title),
                      margin={"top": "16mm", "bottom": "18mm", "left": "16mm", "right": "16mm"})  # fmt: skip
             running.close()
     finally:
