@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "clip": ("Clip", "embed_image", "embed_text", "load_clip", "normalize_pixels", "similarity"),
-    "inputs": ("prepare",),
+    "loading.inputs": ("prepare",),
     "errors": ("MmelError", "MmelWarning"),
     "evaluation": ("evaluate",),
     "methods": ("METHODS", "OFFICIAL", "explain"),

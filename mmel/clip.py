@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from . import loading
 from .errors import UnsupportedModel
-from .inputs import prepare, prepare_images, prepare_texts
+from .loading.inputs import prepare, prepare_images, prepare_texts
 
 __all__ = [
     "Clip",

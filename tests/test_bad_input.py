@@ -30,7 +30,7 @@ from mmel.errors import (
     UnknownName,
     UnseenWord,
 )
-from mmel.images import MOST_PIXELS, read_image
+from mmel.loading.images import MOST_PIXELS, read_image
 
 PIXELS = torch.zeros(1, 3, 64, 64)
 

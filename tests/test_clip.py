@@ -12,7 +12,7 @@ from torch import nn
 from toy import IMAGES, PAIRS, PROMPTS, arrays, toy_clip, toy_images, toy_tokens
 
 import mmel.clip
-import mmel.inputs
+import mmel.loading.inputs
 from mmel.clip import (
     Clip,
     embed_image,
@@ -199,7 +199,7 @@ def test_a_model_that_is_not_square_says_so(name, value):
 def test_a_model_without_patches_says_so():
     clip = toy_clip()
     del clip.model.visual.patch_size
-    with pytest.raises(UnsupportedModel, match="VisionTransformer: load a model whose name starts with ViT"):
+    with pytest.raises(UnsupportedModel, match="VisionTransformer: load a plain ViT"):
         _ = clip.patch_size
 
 
@@ -353,7 +353,7 @@ def test_pixels_take_the_models_number_type():
 
 def test_the_names_stand_in_both_places():
     for name in ("prepare", "prepare_images", "prepare_texts"):
-        assert getattr(mmel.clip, name) is getattr(mmel.inputs, name)
+        assert getattr(mmel.clip, name) is getattr(mmel.loading.inputs, name)
 
 
 # what it leaves behind

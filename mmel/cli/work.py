@@ -13,7 +13,7 @@ from torch import Tensor
 from ..clip import Clip
 from ..errors import BadSetting, MmelError, TextError, UnknownName, UnsupportedModality, UnsupportedModel
 from ..figures import Explained, Words, explanations, save, words_of
-from ..images import read_image
+from ..loading.images import read_image
 from ..methods import explain
 from ..types import Attribution
 from .messages import console, say

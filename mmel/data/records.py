@@ -13,7 +13,7 @@ from typing import Protocol
 from PIL import Image
 
 from ..errors import DatasetError, ImageError
-from ..images import read_image
+from ..loading.images import read_image
 from ..types import Example
 
 FORMATS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from .errors import ImageError, NotANumber
+from ..errors import ImageError, NotANumber
 
 MOST_PIXELS = 89_478_485  # Pillow's own limit for what is no decompression bomb
 DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # grey, more than 8 bits a pixel

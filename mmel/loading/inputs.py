@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .errors import ImageError, NotANumber, OutOfWorld, ShapeMismatch, TextCut, TextError, UnseenWord
+from ..errors import ImageError, NotANumber, OutOfWorld, ShapeMismatch, TextCut, TextError, UnseenWord
+from ..types import Pairs
 from .images import Picture, check_aspect, check_pixels, read_image
-from .types import Pairs
 
 if TYPE_CHECKING:
-    from .clip import Clip
+    from ..clip import Clip
 
 
 def prepare(clip: Clip, images, texts) -> Pairs:
