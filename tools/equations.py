@@ -50,13 +50,17 @@ class Row(NamedTuple):
 
 
 def formulas(root: Path) -> dict[str, tuple[str, str]]:
-    """LaTeX and chapter of every labelled equation, in the order of the book."""
+    """LaTeX and chapter of every equation that has a number of the paper, in the order of the book.
+
+    Labels of our own (`eq-plus`, `eq-knee`) have no number there, and need no legs.
+    """
     found = {}
     for path in sorted((root / "notebooks").glob("*.ipynb")):
         for cell in nbformat.read(path, 4).cells:
             if cell.cell_type == "markdown":
                 for number, latex in MATH.findall(cell.source):
-                    found[number] = (latex.strip(), path.stem)
+                    if number[0].isdigit():
+                        found[number] = (latex.strip(), path.stem)
     return found
 
 

@@ -143,13 +143,18 @@ def explain(
     temperature: float = 0.2,  # of the softmax over likeness; Sec. 3.4 has 0.1, of no equation
     theta: float | tuple[float, ...] = 1.0,  # Eq. 6: one for all blocks, or one a block, first to last
 ) -> Attribution:
-    """Ours: attention-weighed values over all blocks and four faded pictures, times content, spread by likeness.
+    r"""Ours, 2026: a candidate of benchmarks/plus_candidates.py, after the ideas of MMEL; no code but this.
 
-    Explains the cosine of the pair; patches. Chosen among counted candidates on the validation split of the bundled
-    world by benchmarks/plus.py, which also read the test splits, once: there it was better than Grad-ECLIP over all
-    blocks in 11 of 12 comparisons, which is not the win that was asked for in advance (crowded scenes, the second
-    model: the interval of insertion holds zero). Cost: for each scale a forward and a backward pass of the image
-    tower, and one more forward pass where `use_content`.
+    Explains the cosine of the pair: attention-weighed values over all blocks and some faded pictures, times what the
+    patch's content gives to the score, spread by likeness. Image only. Chosen among counted candidates on the
+    validation split of the bundled world; the test splits were read once: better than Grad-ECLIP over all blocks in
+    11 of 12 comparisons, which is not the win that was asked for in advance (crowded scenes, second model: the
+    interval of insertion holds zero).
+
+    .. math:: \text{softmax}(\cos(k_i, k_j) / t) \; (\textstyle\sum_s E^{(s)} \odot \sum_s C^{(s)})
+
+    Shapes: image [batch, rows, columns]. Cost: for each scale a forward and a backward pass of the image tower, one
+    more forward pass where `use_content`, and one forward pass of the text tower.
 
     Notes
     -----
