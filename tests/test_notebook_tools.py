@@ -17,7 +17,7 @@ sys.path.insert(0, str(TOOLS))
 
 import nbref  # noqa: E402
 import sources  # noqa: E402
-from collect import Stop, check_budgets, values, write  # noqa: E402
+from collect import VALUE, Stop, check_budgets, printed, values, write  # noqa: E402
 from run_notebooks import check_parameters, profile_parameters  # noqa: E402
 
 NOTE = """from IPython.display import display
@@ -325,3 +325,10 @@ def test_lazy_names_are_followed_home(house):
     used = {path.relative_to(ROOT / "mmel").parts[0] for path in sources.closure("from mmel import explain", ROOT)}
     assert {"methods", "clip.py", "trace.py", "types.py"} <= used
     assert not {"cli", "figures", "training"} & used
+
+
+def test_a_figure_stands_alone_beside_what_its_cell_notes():
+    noted = nbformat.v4.new_output("display_data", {"text/plain": "a = 1", VALUE: {"name": "a", "value": 1}})
+    drawn = nbformat.v4.new_output("display_data", {"text/plain": "<Figure>", "image/png": ""})
+    assert printed(drawn) == drawn
+    assert printed(noted) == {"output_type": "stream", "name": "stdout", "text": "a = 1\n"}

@@ -114,6 +114,13 @@ def joined(found: list[NotebookNode]) -> list[NotebookNode]:
     return whole
 
 
+def printed(output: NotebookNode) -> NotebookNode:
+    """A noted value as printed text: a figure's name would go to everything that its cell displays."""
+    if VALUE not in output.get("data", {}):
+        return output
+    return nbformat.v4.new_output("stream", name="stdout", text=output.data["text/plain"] + "\n")
+
+
 def stage(task: Task, folder: Path) -> None:
     """The page's source: words and settings of cells as they are now, outputs as executed."""
     source, executed = nbformat.read(task.source, 4), nbformat.read(task.target, 4)
@@ -128,6 +135,9 @@ def stage(task: Task, folder: Path) -> None:
     source.cells = cells
     if "widgets" in executed.metadata:
         source.metadata["widgets"] = executed.metadata["widgets"]
+    for cell in cells:
+        if cell.metadata.get("mystnb", {}).get("figure"):
+            cell.outputs = joined([printed(output) for output in cell.outputs])
     for _, data in outputs(source):
         if "image/png" in data:  # one format a picture; the maps in an SVG are coarser
             data.pop("image/svg+xml", None)
