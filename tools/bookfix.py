@@ -26,10 +26,19 @@ def keep_scripts(app: Sphinx, page: str, template: str, context: dict, doctree: 
     context["script_files"] = kept
 
 
-def fill_corners(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
-    """The empty corner of a printed table is no header: a screen reader would announce it as one."""
-    if "body" in context:
-        context["body"] = context["body"].replace("<th></th>", "<td></td>")
+TABLES = {
+    "<th></th>": "<td></td>",  # an empty corner is no header: a screen reader would announce it as one
+    '<th class="head"><p></p></th>': '<td class="head"></td>',
+    # scrolled by key too
+    '<div class="pst-scrollable-table-container">': '<div class="pst-scrollable-table-container" tabindex="0">',
+}
+
+
+def mend_tables(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """Tables that can be read and scrolled without a mouse."""
+    for old, new in TABLES.items():
+        if "body" in context:
+            context["body"] = context["body"].replace(old, new)
 
 
 def show_handlers(app: Sphinx) -> None:
@@ -54,5 +63,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", show_handlers)
     app.connect("env-get-updated", paper_numbers, priority=900)
     app.connect("html-page-context", keep_scripts, priority=900)
-    app.connect("html-page-context", fill_corners, priority=901)
+    app.connect("html-page-context", mend_tables, priority=901)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
