@@ -17,6 +17,7 @@ from ..errors import BadSetting, MmelError
 from .data import data
 from .evaluating import evaluate_command, report_command
 from .messages import loading, one_line_warnings, say
+from .options import Device, Model, Precision, Pretrained
 from .plan import chosen, jobs_of, listing
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -82,14 +83,10 @@ def explain_command(
             help="File or folder of the result, else NAME.mmel.png beside the picture.",
         ),
     ] = None,
-    model: Annotated[
-        str, typer.Option(metavar="NAME", help="bundled, bundled-1, or a model of open_clip.")
-    ] = "bundled",
-    pretrained: Annotated[
-        str | None, typer.Option(metavar="TAG|FILE", help="A tag of open_clip, or a file of weights.")
-    ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(metavar="NAME", help="fp32, bf16 or fp16.")] = "fp32",
+    model: Model = "bundled",
+    pretrained: Pretrained = None,
+    device: Device = "auto",
+    precision: Precision = "fp32",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting, for each method that has it; may be repeated."),

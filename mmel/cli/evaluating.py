@@ -10,6 +10,7 @@ import typer
 
 from ..errors import BadSetting, UnknownName
 from .messages import loading, say
+from .options import Device, Model, Precision, Pretrained
 
 FORMATS = ("text", "markdown", "latex", "csv")
 PAPER = Path("book/paper_tables.csv")  # taken where it is there, from the folder of the sources
@@ -26,14 +27,10 @@ def evaluate_command(
     root: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where the dataset is.")] = None,
     count: Annotated[int | None, typer.Option(metavar="N", help="The first N samples; else all.")] = None,
     methods: Annotated[str, typer.Option(metavar="NAMES", help="all, or names of rows with commas between.")] = "all",
-    model: Annotated[
-        str, typer.Option(metavar="NAME", help="bundled, bundled-1, or a model of open_clip.")
-    ] = "bundled",
-    pretrained: Annotated[
-        str | None, typer.Option(metavar="TAG|FILE", help="A tag of open_clip, or a file of weights.")
-    ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(metavar="NAME", help="fp32, bf16 or fp16.")] = "fp32",
+    model: Model = "bundled",
+    pretrained: Pretrained = None,
+    device: Device = "auto",
+    precision: Precision = "fp32",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting of the protocol, such as runs=3; may be repeated."),

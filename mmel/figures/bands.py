@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from ..errors import ShapeMismatch
-from .frame import DASHES, FRAME, HUES, INK, MUTED, SIZES, Drawing, array_of, drawing
-from .plots import escaped
+from .frame import DASHES, HUES, INK, MUTED, SIZES, Drawing, array_of, drawing
+from .plots import escaped, framed
 
 Band = tuple[Sequence[float], Sequence[float], Sequence[float]]  # value, low and high at each x
 
@@ -40,7 +40,7 @@ def bands(
     figure = drawing(width, height * rows + below)
     places = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=sharey).ravel()
     for index, (place, (title, lines)) in enumerate(zip(places, panels.items(), strict=False)):
-        _frame(place, xlabel if index >= len(panels) - columns else "", ylabel if not index % columns else "")
+        framed(place, xlabel if index >= len(panels) - columns else "", ylabel if not index % columns else "")
         own = [name for name in lines if name not in controls]
         grey = [_line(place, x, lines[name], *_grey(controls, name)) for name in controls if name in lines]
         drawn = [
@@ -79,16 +79,6 @@ def _legend(axes: Axes, title: str, lines: Sequence[Line2D], columns: int) -> No
             handles=lines, loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=columns, fontsize=7.5, frameon=False,
             handlelength=1.6, labelspacing=0.2, columnspacing=1.0, borderpad=0.1, borderaxespad=0.1,
         )  # fmt: skip
-
-
-def _frame(axes: Axes, xlabel: str, ylabel: str) -> None:
-    axes.set_axisbelow(True)
-    axes.grid(True, color=FRAME, linewidth=0.6, alpha=0.7)
-    axes.tick_params(labelsize=SIZES["small"], color=FRAME, labelcolor=INK)
-    for side, spine in axes.spines.items():
-        spine.set(visible=side in ("left", "bottom"), color=FRAME)
-    axes.set_xlabel(xlabel, size=SIZES["label"], color=INK, parse_math=False)
-    axes.set_ylabel(ylabel, size=SIZES["label"], color=INK, parse_math=False)
 
 
 def _line(axes: Axes, x, band: Band, label: str, hue: str, dash, thick: float) -> Line2D:

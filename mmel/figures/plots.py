@@ -154,6 +154,14 @@ def heat(
 def plain(figure: Drawing, title: str, xlabel: str, ylabel: str) -> Axes:
     """Axes with faint lines behind, and letters of the house's sizes."""
     axes = figure.subplots()
+    framed(axes, xlabel, ylabel)
+    if title:
+        axes.set_title(title, size=SIZES["title"], color=INK, loc="left", weight="bold", pad=16, parse_math=False)
+    return axes
+
+
+def framed(axes: Axes, xlabel: str, ylabel: str) -> None:
+    """Faint lines behind, two sides of a frame, and the names of both axes."""
     axes.set_axisbelow(True)
     axes.grid(True, color=FRAME, linewidth=0.6, alpha=0.7)
     axes.tick_params(labelsize=SIZES["small"], color=FRAME, labelcolor=INK)
@@ -161,9 +169,6 @@ def plain(figure: Drawing, title: str, xlabel: str, ylabel: str) -> Axes:
         spine.set(visible=side in ("left", "bottom"), color=FRAME)
     axes.set_xlabel(xlabel, size=SIZES["label"], color=INK, parse_math=False)
     axes.set_ylabel(ylabel, size=SIZES["label"], color=INK, parse_math=False)
-    if title:
-        axes.set_title(title, size=SIZES["title"], color=INK, loc="left", weight="bold", pad=16, parse_math=False)
-    return axes
 
 
 def reference(axes: Axes, line: float | None, name: str) -> None:
