@@ -69,7 +69,7 @@ serve: book
 test: $(STAMP)
 	$(if $(NOTEBOOKS),$(PY) tools/nbref.py check $(NOTEBOOKS))
 	$(PY) -m pytest --ignore tests/test_book.py --ignore tests/test_live.py
-	$(if $(NOTEBOOKS),$(PY) -m pytest --nbval-lax --nbval-current-env $(NOTEBOOKS))
+	printf '%s\n' $(NOTEBOOKS) | OMP_NUM_THREADS=$(THREADS) xargs -P 2 -n 4 $(PY) -m pytest --nbval-lax --nbval-current-env
 	@rm -rf book/_build
 	@$(MAKE) --no-print-directory book PROFILE=quick
 	$(PY) -m pytest tests/test_book.py tests/test_live.py
