@@ -82,6 +82,7 @@ NO_TEXT_MAP: dict[str, str] = {
     "clip_surgery": "compares patches with a text and has no map of its words",
     "mask_clip": "compares patches with a text and has no map of its words",
     "legrad": "defined for patches only",
+    "mmel_plus": "fades a picture; a faded text does not exist",
     "cci": "hides clusters of patches and has no map of words",
     "centre_gaussian": "a picture of the middle; words have none",
     "edges": "edges of a picture; words have none",
