@@ -308,3 +308,10 @@ def test_a_failed_save_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, mo
         figures.save(MAKERS["heat"](), old)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
     assert old.read_text() == "old"
+
+
+def test_numbers_in_a_cell_are_short_and_counts_are_whole():
+    from mmel.figures.words import short
+
+    written = ["0.0012", "\N{MINUS SIGN}0.5", "13", "120", "12,346", "1.2e\N{MINUS SIGN}05"]
+    assert [short(value) for value in (0.00123, -0.5, 13, 120, 12345.6, 0.0000123)] == written

@@ -148,4 +148,5 @@ def readable(scale: Scale, value: float) -> str:
 
 def short(value: float) -> str:
     """Two significant digits, with a true minus sign."""
-    return f"{value:.2g}".replace("-", "\N{MINUS SIGN}")
+    text = f"{value:.2g}" if abs(value) < 99.5 else f"{value:,.0f}"
+    return text.replace("-", "\N{MINUS SIGN}")
