@@ -219,12 +219,15 @@ def half():
     return toy_clip(torch.bfloat16)
 
 
+HALF = {"grad_cam": 0.979}  # one map of 4 x 4 patches lies at 0.97997 or above 0.98, as the processor rounds
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_half_precision_is_close_to_single(half, pairs, batch_maps, method):
     made = explain(half, *pairs, method=method, **CHEAP.get(method, {}))
     for ours, theirs in zip(maps_of(made)[:-1], maps_of(batch_maps(method)), strict=False):
         for one, other in zip(ours.double(), theirs.double(), strict=True):
-            assert torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1] > 0.97
+            assert torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1] > HALF.get(method, 0.98)
     torch.testing.assert_close(made.score.float(), batch_maps(method).score, atol=0.01, rtol=0)
 
 
