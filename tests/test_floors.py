@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     "types": 0, "errors": 0, "maps": 0, "stats": 0,
     "clip": 1, "loading": 1,
-    "trace": 2, "insert": 2,
+    "trace": 2,
     "methods": 3, "metrics": 3, "scenes": 3, "data": 3, "training": 3,
     "sanity": 4, "evaluation": 4, "figures": 4,
     "ledger": 5, "widgets": 5, "exercises": 5, "results": 5,
@@ -21,7 +21,6 @@ SIDEWAYS = {  # stated exceptions, each one way only
     ("clip", "loading"),  # parts of `load_clip` and of the embeddings
     ("maps", "errors"),
     ("stats", "errors"),
-    ("insert", "trace"),  # a tap is put on a traced block
     ("training", "scenes"),  # the recipe needs its world
     ("data", "scenes"),  # the bundled world is a dataset too
 }

@@ -13,8 +13,8 @@ from toy import arrays, toy_clip, toy_images, toy_tokens
 
 from mmel.clip import embed_image, embed_text, similarity
 from mmel.errors import BadSetting, ShapeMismatch, UnsupportedModality
-from mmel.insert import go_on, hidden_keys, replaced, tapped
 from mmel.methods import cci, clip_surgery, kernel_shap, m2ib, rise, saliency
+from mmel.methods.parts.insert import go_on, hidden_keys, replaced, tapped
 from mmel.methods.perturb import seeded
 
 GOLDEN = 5e-5  # of the map's largest value

@@ -168,15 +168,15 @@ def test_a_late_run_goes_on_from_an_earlier_one(straight, tmp_path, monkeypatch)
     assert len(begun) == 8 and same(begun[6], straight[1]["model"])  # its six steps, then two more
     assert done["step"] == 2 and done["model"]["visual.proj"].dtype == torch.float32
     assert not same(done["model"], straight[1]["model"])
-    assert {path.name for path in (tmp_path / "training").iterdir()} == {"seed-3", "seed-3-late"}
+    assert {path.name for path in (tmp_path / "training").iterdir()} == {"seed-3", "seed-3-after-tiny"}
     drawn = [train_scene(np.random.default_rng([1003, first + i]), single=0.5) for i in range(4)]
     batch = next(iter(Stream(late, 0)))
     assert (batch[0].numpy() == np.stack([np.asarray(scene.image) for scene in drawn])).all()
     monkeypatch.setattr(exporting, "folder_of", lambda recipe: straight[0])
     monkeypatch.setattr(exporting, "EARLIER", {"tiny": TINY})
-    export(tmp_path / "training" / "seed-3-late" / "checkpoint.pt", "bundled", folder=tmp_path / "out")
+    export(tmp_path / "training" / "seed-3-after-tiny" / "checkpoint.pt", "bundled", folder=tmp_path / "out")
     assert card(tmp_path / "out")["bundled"]["scenes_seen"] == first + 8
-    assert (tmp_path / "out" / "bundled.early.log.jsonl").read_bytes() == (straight[0] / "log.jsonl").read_bytes()
+    assert (tmp_path / "out" / "bundled.run-1.log.jsonl").read_bytes() == (straight[0] / "log.jsonl").read_bytes()
 
 
 def test_a_batch_is_the_same_whatever_came_before():

@@ -7,10 +7,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..clip import Clip, embed_image, prepare, similarity
-from ..insert import hidden_keys, tapped
 from ..trace import blocks
 from ..types import Attribution
 from .parts import asked, grid_of, wide
+from .parts.insert import hidden_keys, tapped
 from .perturb import at_least, at_once, embeds, seeded, slices
 
 OFFICIAL: dict[str, object] = {"clusters": 7}  # the paper's K; no code was published

@@ -14,10 +14,10 @@ from torch.nn.functional import logsigmoid
 
 from ..clip import Clip, end_of_text, prepare, similarity
 from ..errors import BadSetting, ShapeMismatch
-from ..insert import Tap, go_on, tapped
 from ..trace import blocks
 from ..types import Attribution
 from .parts import asked, grid_of, token_map, whole, wide
+from .parts.insert import Tap, go_on, tapped
 from .perturb import COPIES, at_least, embeds, seeded, slices
 
 OFFICIAL: dict[str, object] = {

@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..clip import Clip, embed_image, embed_text, prepare, similarity
-from ..insert import given_embedding, token_embedding
 from ..types import Attribution
 from .parts import asked, texts_of, wide
+from .parts.insert import given_embedding, token_embedding
 
 OFFICIAL: dict[str, object] = {}  # no code of its own; captum's Saliency is called as it is
 

@@ -37,8 +37,8 @@ class Run(NamedTuple):
 
 
 def folder_of(recipe: Recipe) -> Path:
-    """Where a run of this seed keeps its checkpoint and its log, unless told otherwise."""
-    return CACHE / "training" / f"seed-{recipe.seed}{'-late' if recipe.after else ''}"
+    """Where a run keeps its checkpoint and its log, unless told otherwise: by its seed and the run it comes after."""
+    return CACHE / "training" / f"seed-{recipe.seed}{'-after-' * bool(recipe.after)}{recipe.after}"
 
 
 def train(recipe: Recipe, *, device: str = "cpu", folder: Path | None = None, every: int = 50) -> Path:

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..errors import NotANumber, UnknownName, WeightsError
 from ..scenes import class_prompts, vocabulary
 from .loop import folder_of, read
-from .recipe import CONFIG, EARLIER, RECIPES, build
+from .recipe import CONFIG, EARLIER, RECIPES, Recipe, build
 
 WEIGHTS = Path(str(files("mmel"))) / "weights"
 LIMIT = 12_000_000  # bytes of a file
@@ -31,7 +31,7 @@ def token_rows() -> Int[Tensor, " row"]:
 
 
 def export(checkpoint: Path, name: str, *, folder: Path = WEIGHTS) -> Path:
-    """Write `name`.safetensors, its log (and that of the run it came after) and its entry of `card.json`.
+    """Write `name`.safetensors, its log (and those of the runs before it, from run 1 on) and its entry of `card.json`.
 
     Every tensor is stored in fp16 under open_clip's name, but of `token_embedding.weight` only the rows of
     `token_rows`, as `token_rows.ids` and `token_rows.values`. The scores of the old file are dropped. Raises
@@ -50,8 +50,8 @@ def export(checkpoint: Path, name: str, *, folder: Path = WEIGHTS) -> Path:
     lines = [line for line in log.read_text().splitlines(True) if json.loads(line)["step"] <= state["step"]]
     _put(path, data)
     _put(folder / f"{name}.log.jsonl", "".join(lines).encode())
-    if after := state["recipe"]["after"]:
-        _put(folder / f"{name}.early.log.jsonl", (folder_of(EARLIER[after]) / "log.jsonl").read_bytes())
+    for number, earlier in enumerate(earlier_runs(state["recipe"]["after"]), 1):
+        _put(folder / f"{name}.run-{number}.log.jsonl", (folder_of(earlier) / "log.jsonl").read_bytes())
     entry = {
         "file": path.name,
         "sha256": sha256(data).hexdigest(),
@@ -63,6 +63,13 @@ def export(checkpoint: Path, name: str, *, folder: Path = WEIGHTS) -> Path:
     }
     _put_card(folder, {**card(folder), "vocabulary": list(vocabulary()), name: entry})
     return path
+
+
+def earlier_runs(after: str) -> list[Recipe]:
+    """The recipes that a run `after` one of `EARLIER` builds on, the first one first."""
+    if not after:
+        return []
+    return [*earlier_runs(EARLIER[after].after), EARLIER[after]]
 
 
 def card(folder: Path = WEIGHTS) -> dict:

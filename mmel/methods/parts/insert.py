@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
 
-from .clip import Clip, evaluating
-from .errors import UnsupportedModel
-from .trace import blocks, check_class_token, image_readout, project_qkv, text_readout
+from ...clip import Clip, evaluating
+from ...errors import UnsupportedModel
+from ...trace import blocks, check_class_token, image_readout, project_qkv, text_readout
 
 
 @dataclass

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..clip import Clip
-from ..errors import BadSetting, UnsupportedModality
-from ..maps import to_grid
-from ..trace import blocks, record
-from ..types import Attribution, ClipTrace, Pairs
+from ...clip import Clip
+from ...errors import BadSetting, UnsupportedModality
+from ...maps import to_grid
+from ...trace import blocks, record
+from ...types import Attribution, ClipTrace, Pairs
 
 MODALITIES = ("image", "text", "both")
 
