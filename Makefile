@@ -80,6 +80,7 @@ train: $(STAMP)
 bench: $(STAMP)
 	$(PY) benchmarks/run.py
 	$(PY) benchmarks/evaluation.py
+	$(PY) benchmarks/page.py
 
 verify: $(STAMP)
 	$(if $(FIG),$(PY) tools/recompute.py $(FIG) --profile $(PROFILE) --device $(DEVICE),$(PY) -m mmel.cli verify)

@@ -5,30 +5,20 @@ Needs `make book` (or `make test`, which builds it first) and Chromium.
 
 from __future__ import annotations
 
-import functools
-import http.server
 import re
-import shutil
-import threading
+import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from browser import chromium, served  # noqa: E402
+
 BOOK = ROOT / "book" / "_build" / "html"
 AXE = (ROOT / "tests" / "data" / "axe.min.js").read_text()
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-ALONE = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 PAGES = sorted(
     str(p.relative_to(BOOK)) for p in BOOK.rglob("*.html") if "_static" not in p.parts and p != BOOK / "index.html"
 )
@@ -43,30 +33,16 @@ THEIRS = {
 }
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """A server that does not print what it serves."""
-
-    def log_message(self, *words: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def site():
-    handler = functools.partial(Quiet, directory=str(BOOK))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/"
-    server.shutdown()
+    with served(BOOK) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert path, "no Chromium on PATH: install it (Debian: apt-get install chromium)"
-    with sync_playwright() as play:
-        running = play.chromium.launch(executable_path=path, args=ALONE)
+    with chromium() as running:
         yield running
-        running.close()
 
 
 class Watch:

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-import shutil
 import sys
 from pathlib import Path
 
 import yaml
-from playwright.sync_api import sync_playwright
+from browser import chromium
 
 ROOT = Path(__file__).parents[1]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARTICLE = re.compile(r'<article class="bd-article"[^>]*>(.*?)</article>', re.DOTALL)
 ADDRESS = re.compile(r'\b(src|href)="([^"]*)"')
 ANCHOR = re.compile(r'(?<![\w-])(id|for|aria-labelledby)="([^"]+)"')
@@ -72,22 +70,17 @@ def joined(root: Path, book: Path) -> str:
 
 def make(root: Path, book: Path, target: Path) -> None:
     """Print the joined page."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not browser:
-        raise SystemExit("no Chromium on PATH: install it (Debian: apt-get install chromium).")
     title = yaml.safe_load((root / "_config.yml").read_text())["title"]
     page_file = book / "whole-book.html"
     page_file.write_text(joined(root, book), encoding="utf-8")
     try:
-        with sync_playwright() as play:
-            running = play.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        with chromium() as running:
             page = running.new_page()
             page.goto(page_file.as_uri(), wait_until="networkidle", timeout=240_000)
             page.evaluate("window.MathJax?.startup?.promise")
             page.pdf(path=str(target), format="A4", print_background=True, display_header_footer=True, outline=True,
                      tagged=True, header_template="<span></span>", footer_template=FOOT.replace("TITLE", title),
                      margin={"top": "16mm", "bottom": "18mm", "left": "16mm", "right": "16mm"})  # fmt: skip
-            running.close()
     finally:
         page_file.unlink()
     print(f"The book as one file is in {target} ({target.stat().st_size / 1e6:.1f} MB).")
@@ -96,7 +89,10 @@ def make(root: Path, book: Path, target: Path) -> None:
 def main(arguments: list[str]) -> None:
     book = Path(arguments[0]) if arguments else ROOT / "book" / "_build" / "html"
     target = Path(arguments[1]) if len(arguments) > 1 else ROOT / "book" / "_build" / "book.pdf"
-    make(ROOT, book.resolve(), target.resolve())
+    try:
+        make(ROOT, book.resolve(), target.resolve())
+    except FileNotFoundError as error:
+        raise SystemExit(str(error)) from error
 
 
 if __name__ == "__main__":

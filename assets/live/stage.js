@@ -29,6 +29,7 @@ export class Stage {
   picked = () => {}; // hears of the patch that was clicked in mode "predict"
   guess = null;
   #drag = null;
+  #drawn = null;
   #place = { key: null };
 
   constructor(store, world, sheet) {
@@ -175,7 +176,10 @@ export class Stage {
   }
 
   draw() {
-    const { scene, erased } = this.store.state, context = this.canvas.getContext("2d"), scale = this.canvas.width / this.size;
+    const { scene, erased } = this.store.state, now = JSON.stringify([scene, erased, this.guess, this.selected, this.mode]);
+    if (this.#drawn === now) return; // a dial or a caption has moved: painting sixteen objects again would hold up the map
+    this.#drawn = now;
+    const context = this.canvas.getContext("2d"), scale = this.canvas.width / this.size;
     const place = this.#background(scene);
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.imageSmoothingEnabled = true;
