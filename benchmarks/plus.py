@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from plus_candidates import CANDIDATES, CONTROLS, Parts, learned_weights
+from plus_candidates import CANDIDATES, CONTROLS, Learned, Parts, learn
 from tqdm import tqdm
 
 import mmel
@@ -62,12 +62,12 @@ def scenes_of(split: str, count: int) -> list:
     return [scenes[index] for index in chosen[:count]]
 
 
-def measured(clip: mmel.Clip, scenes: list, makers: dict, weights: np.ndarray | None, rivals: bool) -> dict:
+def measured(clip: mmel.Clip, scenes: list, makers: dict, learned: Learned, rivals: bool) -> dict:
     """Name -> metric -> a value a scene. `base` is Grad-ECLIP over all blocks."""
     found: dict[str, dict[str, list]] = {}
     for start in tqdm(range(0, len(scenes), BATCH), leave=False):
         traced = Traced(clip, scenes[start : start + BATCH])
-        parts = Parts(traced, weights)
+        parts = Parts(traced, learned)
         maps = {"base": parts.base, **{name: make(parts) for name, make in makers.items()}}
         maps = {name: to_grid(map, traced.trace.grid) for name, map in maps.items()}
         for name, (method, settings) in RIVALS.items() if rivals else ():
@@ -79,10 +79,12 @@ def measured(clip: mmel.Clip, scenes: list, makers: dict, weights: np.ndarray | 
     return found
 
 
-def learned(clip: mmel.Clip, scenes: list) -> np.ndarray:
-    """Block weights from the validation scenes of one model."""
-    traced = Traced(clip, scenes)
-    return learned_weights(traced, Parts(traced))
+def learned_by(clip: mmel.Clip, scenes: list) -> tuple[Learned, dict]:
+    """What one model's candidates learn, from scenes that no choice is made on."""
+    with torch.no_grad():
+        traced = Traced(clip, scenes)
+        parts = Parts(traced)
+    return learn(traced, parts)
 
 
 def gaps(found: dict, name: str) -> dict[str, list[float]]:
@@ -110,25 +112,25 @@ def wins(table: dict[str, list[float]]) -> bool:
     return all((low > 0) if side > 0 else (high < 0) for m, side in DECIDING.items() for _, low, high in [table[m]])
 
 
-def validation(clips: dict, count: int) -> tuple[dict, dict]:
-    """Tables and learned weights of each model on `validation`."""
-    tables, weights = {}, {}
-    scenes = scenes_of("validation", count)
+def validation(clips: dict, count: int, learning: int) -> tuple[dict, dict, dict]:
+    """Tables of each model on the first `count` scenes of `validation`, what was learned on the next ones, and how."""
+    tables, learned, reports = {}, {}, {}
+    scenes = scenes_of("validation", count + learning)
     for model, clip in clips.items():
-        weights[model] = learned(clip, scenes)
-        found = measured(clip, scenes, {**CANDIDATES, **CONTROLS}, weights[model], rivals=False)
+        learned[model], reports[model] = learned_by(clip, scenes[count:])
+        found = measured(clip, scenes[:count], {**CANDIDATES, **CONTROLS}, learned[model], rivals=False)
         tables[model] = {name: gaps(found, name) for name in found if name != "base"}
         tables[model]["base"] = {metric: float(np.mean(found["base"][metric])) for metric in SHOWN}
-    return tables, {model: each.tolist() for model, each in weights.items()}
+    return tables, learned, reports
 
 
-def tested(clips: dict, count: int, chosen: str, weights: dict) -> dict:
+def tested(clips: dict, count: int, chosen: str, learned: dict) -> dict:
     """Model -> split -> name -> metric -> mean, and difference from Grad-ECLIP with its interval."""
     result: dict = {}
     for model, clip in clips.items():
         for split in SPLITS:
             makers = {"chosen": CANDIDATES[chosen]}
-            found = measured(clip, scenes_of(split, count), makers, np.array(weights[model]), rivals=True)
+            found = measured(clip, scenes_of(split, count), makers, learned[model], rivals=True)
             rows = {name: gaps(found, name) for name in found if name != "base"}
             means = {name: {metric: float(np.mean(found[name][metric])) for metric in SHOWN} for name in found}
             head = {metric: mmel.stats.paired_difference(found["chosen"][metric], found["chefer"][metric])[:3]
@@ -172,6 +174,7 @@ def main() -> int:
     parser.add_argument("--test", action="store_true", help="read the test splits after the choice")
     parser.add_argument("--again", default="", metavar="REASON", help="why they are read another time")
     parser.add_argument("--validation-scenes", type=int, default=24)
+    parser.add_argument("--learning-scenes", type=int, default=96, help="of `validation`, after those")
     parser.add_argument("--test-scenes", type=int, default=64, help="of each split")
     options = parser.parse_args()
     if options.test and (why := refused(options.again)):
@@ -179,12 +182,18 @@ def main() -> int:
         return 2
     torch.set_num_threads(1)
     clips = {model: mmel.load_clip(model, device="cpu") for model in MODELS}
-    tables, weights = validation(clips, options.validation_scenes)
+    tables, learned, reports = validation(clips, options.validation_scenes, options.learning_scenes)
     show(tables, [*CANDIDATES, *CONTROLS])
+    for model, report in reports.items():
+        for reading, said in report.items():
+            before, after = said["before"]["held_out"], said["after"]["held_out"]
+            print(f"{model}, {reading} gate: agreement on scenes kept back {before:.3f} -> {after:.3f}")
     chosen = choose(tables)
     print(f"\nchosen among {len(CANDIDATES)} candidates: {chosen}")
     value = {"scenes": options.validation_scenes, "candidates": list(CANDIDATES), "chosen": chosen,
-             "validation": tables, "block_weights": weights, "weights": {m: weights_of(m) for m in MODELS}}  # fmt: skip
+             "validation": tables, "learning_scenes": options.learning_scenes, "gates": reports,
+             "block_weights": {model: each.weights.tolist() for model, each in learned.items()},
+             "weights": {m: weights_of(m) for m in MODELS}}  # fmt: skip
     if not options.test:
         keep(CHOICE, value)
         return 0
@@ -192,7 +201,7 @@ def main() -> int:
              "scenes": options.test_scenes, "weights": value["weights"]}  # fmt: skip
     with LOG.open("a") as file:  # before the reading: one that breaks off counts
         file.write(json.dumps(entry) + "\n")
-    test = tested(clips, options.test_scenes, chosen, weights)
+    test = tested(clips, options.test_scenes, chosen, learned)
     for split in SPLITS:
         print(f"\n{split}")
         show({model: test[model][split]["to_grad_eclip"] for model in MODELS}, ["chosen", *RIVALS])

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import nnls
+from plus_learned import READINGS, Gate, block_weights, learned_gate, masked_scores
 from torch import Tensor
 
 import mmel
@@ -20,20 +21,20 @@ from mmel.evaluation.dials.search import Traced
 from mmel.methods.grad_eclip import grad_eclip_map, min_max, sim_qk
 from mmel.methods.mmel import layer_levels
 from mmel.methods.mmel_plus import attended, content, fade
+from mmel.methods.mmel_settings import MmelSettings
 from mmel.trace import gradients, record
 
 SCALES = (1.0, 0.75, 0.5, 0.25)
 SIZES = (80, 144)  # pixels of a picture's side, beside the model's own: grids of 5 x 5 and 9 x 9 patches
-MASKED = 24  # random masks a scene, for the learned weights
 
 
 class Parts:
     """What candidates are made of, each computed when it is first asked for; maps are [batch, patch]."""
 
-    def __init__(self, traced: Traced, weights: np.ndarray | None = None):
+    def __init__(self, traced: Traced, learned: Learned | None = None):
         self.traced, self.clip, self.pixels, self.embeds = traced, traced.clip, traced.pixels, traced.embeds
         self.layers = traced.trace.image_layers
-        self.weights = np.ones(len(self.layers)) if weights is None else weights  # one a layer, learned
+        self.learned = learned
 
     @cached_property
     def scaled(self) -> list[dict]:
@@ -146,32 +147,37 @@ def blurred(map: Tensor, near: float = 0.3) -> Tensor:
     return F.conv2d(F.pad(map.view(-1, 1, side, side), (1,) * 4, mode="replicate"), kernel).flatten(1)
 
 
-def learned_weights(traced: Traced, parts: Parts, seed: int = 0) -> np.ndarray:
-    """Non-negative weights of the blocks, by least squares: the sum of kept patches' values against the true score.
+class Learned(NamedTuple):
+    """What was learned on scenes of `validation` for one model: a weight a block, and a gate for each reading."""
 
-    A convex, differentiable stand-in for the curves: random masks of patches, each with the score of the picture that
-    it leaves, both less their mean in a scene.
-    """
-    draw = torch.Generator().manual_seed(seed)
-    count, batch, patches = MASKED, len(traced), parts.base.shape[1]
-    kept = torch.rand(batch, count, patches, generator=draw) < torch.rand(batch, count, 1, generator=draw)
-    features = parts.pattern.sum(0)  # layer batch patch
-    features = features / features.sum((0, 2), keepdim=True).clamp(min=1e-12)
-    side, size = int(patches**0.5), traced.clip.patch_size
-    scores = []
-    for pixels, score, keep in zip(traced.pixels, traced.scores, kept, strict=True):
-        seen = keep.view(count, 1, side, side).repeat_interleave(size, 2).repeat_interleave(size, 3)
-        scores.append(score(torch.where(seen, pixels, pixels.mean((1, 2), keepdim=True))))
-    scores, kept = torch.stack(scores), kept.double()
-    kept, scores = kept - kept.mean(1, keepdim=True), scores - scores.mean(1, keepdim=True)
-    inputs = torch.einsum("bmp,lbp->bml", kept, features.double())
-    found, _ = nnls(inputs.flatten(0, 1).numpy(), scores.flatten().numpy())
-    return found / max(found.sum(), 1e-12)
+    weights: np.ndarray
+    gates: Mapping[str, Gate]
+
+
+def gate_inputs(traced: Traced) -> tuple[list[Tensor], list[Tensor]]:
+    """Grad-ECLIP's map and the patches' queries of every block: what Eq. 9 is made of."""
+    bases = [base.detach() for base in traced.bases(MmelSettings(**mmel.LITERAL))]
+    return bases, [layer.q.detach()[:, 1:] for layer in traced.trace.image_layers]
+
+
+def learn(traced: Traced, parts: Parts) -> tuple[Learned, dict]:
+    """Weights and gates of one model from traced scenes, and how well the gates did on those kept back."""
+    masked = masked_scores(traced, parts.base.shape[1])
+    made = {name: learned_gate(name, *gate_inputs(traced), masked) for name in READINGS}
+    weights = block_weights(masked, parts.pattern.sum(0))
+    return Learned(weights, {name: gate for name, (gate, _) in made.items()}), {
+        n: said for n, (_, said) in made.items()
+    }
+
+
+def learned_mmel(reading: str) -> Callable[[Parts], Tensor]:
+    """Eq. 9 by a reading, with the T, theta and alpha that were learned."""
+    return lambda p: p.learned.gates[reading](*gate_inputs(p.traced))
 
 
 def weighed(p: Parts) -> Tensor:
     """Attention-weighed values over all scales with the learned weights of the blocks."""
-    return torch.einsum("slbp,l->bp", p.pattern, torch.as_tensor(p.weights, dtype=p.pattern.dtype))
+    return torch.einsum("slbp,l->bp", p.pattern, torch.as_tensor(p.learned.weights, dtype=p.pattern.dtype))
 
 
 def product(p: Parts, scales: slice = slice(None)) -> Tensor:
@@ -199,6 +205,8 @@ CANDIDATES: Mapping[str, Callable[[Parts], Tensor]] = {
     "attention x content, faded scales, A @ E by queries": lambda p: spread(p.queries, product(p)),
     "attention x content, faded scales, A @ E, softer": lambda p: spread(p.keys, product(p), 0.2),
     "learned block weights x content, A @ E": lambda p: spread(p.keys, weighed(p) * p.content.sum(0)),
+    "Eq. 9 literally, T and theta learned": learned_mmel("literal"),
+    "Eq. 9 by relevance, T and theta learned": learned_mmel("relevance"),
 }
 CONTROLS: Mapping[str, Callable[[Parts], Tensor]] = {
     "Grad-ECLIP, cubed": lambda p: p.base**3,

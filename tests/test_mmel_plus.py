@@ -157,7 +157,7 @@ def test_the_defaults_are_what_the_validation_split_chose(monkeypatch):
 
     defaults = {name: parameter.default for name, parameter in inspect.signature(method).parameters.items()}
     assert {name: defaults[name] for name in plus.SETTINGS[result["chosen"]]} == plus.SETTINGS[result["chosen"]]
-    sys.modules.pop("plus"), sys.modules.pop("plus_candidates")
+    [sys.modules.pop(name) for name in ("plus", "plus_candidates", "plus_learned")]
 
 
 def test_a_second_reading_of_the_test_splits_is_refused(monkeypatch, tmp_path, capsys):
@@ -170,7 +170,7 @@ def test_a_second_reading_of_the_test_splits_is_refused(monkeypatch, tmp_path, c
     monkeypatch.setattr(sys, "argv", ["plus.py", "--test"])
     assert plus.main() == 2 and "--again" in capsys.readouterr().err
     assert plus.refused("the weights changed") == ""
-    sys.modules.pop("plus"), sys.modules.pop("plus_candidates")
+    [sys.modules.pop(name) for name in ("plus", "plus_candidates", "plus_learned")]
 
 
 def test_winning_needs_every_interval(monkeypatch):
@@ -185,4 +185,4 @@ def test_winning_needs_every_interval(monkeypatch):
         "energy_pointing_game": [-2, -3, -1],
     }.items():
         assert not plus.wins(good | {metric: gap})
-    sys.modules.pop("plus"), sys.modules.pop("plus_candidates")
+    [sys.modules.pop(name) for name in ("plus", "plus_candidates", "plus_learned")]
