@@ -8,21 +8,29 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-NOTED = re.compile(
-    r'<div class="output text_plain highlight-myst-ansi notranslate"><div class="highlight">'
-    r"<pre><span></span>([^\n<]{1,120}?) = ([^\n<]*)\n</pre></div>\n</div>"
+BLOCK = re.compile(
+    r'(<div class="output (?:text_plain|stream) highlight-myst-ansi notranslate"><div class="highlight"><pre>'
+    r"<span></span>)([^<]*)(</pre></div>\n</div>)"
 )
+NOTED = re.compile(r"([^\n=]{1,120}) = ([\[{].*)")
 LONG = 100  # characters of a value that is folded
 IMAGE = re.compile(r'(<figure\b[^>]*>\s*(?:<a\b[^>]*>)?<img )([^>]*\bsrc="[^"]*/([^"/]+\.png)")')
-WIDE = 600  # pixels of a figure whose letters would be too small at the width of a phone
+WIDE, PANELS = 600, 760  # pixels of figures whose letters would be small, or very small, at the width of a phone
 
 
 def folded(found: re.Match) -> str:
-    """A noted value below its name, if it is long; else as it is."""
-    name, value = found.groups()
-    if len(value) < LONG:
-        return found[0]
-    return f'<details class="noted"><summary>{name}</summary><pre>{value}</pre></details>'
+    """What a cell prints, its long noted values each below its name; the rest as it is."""
+    opened, text, closed = found.groups()
+    parts, plain = [], []
+    for line in text.splitlines(keepends=True):
+        noted = NOTED.fullmatch(line.rstrip("\n"))
+        if noted and len(noted[2]) >= LONG:
+            parts += [f"{opened}{''.join(plain)}{closed}"] if plain else []
+            parts.append(f'<details class="noted"><summary>{noted[1]}</summary><pre>{noted[2]}</pre></details>')
+            plain = []
+        else:
+            plain.append(line)
+    return "".join([*parts, f"{opened}{''.join(plain)}{closed}" if plain or not parts else ""])
 
 
 def width_of(path: Path) -> int:
@@ -39,10 +47,11 @@ def show(app: Sphinx, page: str, template: str, context: dict, doctree: object) 
 
     def marked(found: re.Match) -> str:
         source = sources.get(found[3])
-        wide = source is not None and source.is_file() and width_of(source) >= WIDE
-        return f'{found[1]}class="wide" {found[2]}' if wide else found[0]
+        width = width_of(source) if source is not None and source.is_file() else 0
+        kind = "wide panels" if width >= PANELS else "wide"
+        return f'{found[1]}class="{kind}" {found[2]}' if width >= WIDE else found[0]
 
-    context["body"] = IMAGE.sub(marked, NOTED.sub(folded, context["body"]))
+    context["body"] = IMAGE.sub(marked, BLOCK.sub(folded, context["body"]))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
