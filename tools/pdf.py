@@ -78,8 +78,9 @@ def make(root: Path, book: Path, target: Path) -> None:
             page = running.new_page()
             page.goto(page_file.as_uri(), wait_until="networkidle", timeout=240_000)
             page.evaluate("window.MathJax?.startup?.promise")
-            page.pdf(path=str(target), format="A4", print_background=True, display_header_footer=True, outline=True,
-                     tagged=True, header_template="<span></span>", footer_template=FOOT.replace("TITLE", title),
+            page.pdf(path=str(target), format="A4", scale=0.8, print_background=True, display_header_footer=True,
+                     outline=True, tagged=True, header_template="<span></span>",
+                     footer_template=FOOT.replace("TITLE", title),
                      margin={"top": "16mm", "bottom": "18mm", "left": "16mm", "right": "16mm"})  # fmt: skip
     finally:
         page_file.unlink()

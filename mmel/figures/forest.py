@@ -21,7 +21,7 @@ def forest(
     marked: Sequence[str] = (),  # names to set off: controls, say
     certain: Mapping[str, Sequence[str]] | None = None,  # title -> names with a filled point; None: by the interval
     columns: int = 2,
-    width: float = 9.0,  # inches
+    width: float = 7.5,  # inches
 ) -> Drawing:
     """Paired differences from a reference at 0: a point and its interval a name, filled where 0 lies outside.
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from ..errors import ShapeMismatch
 from .frame import DASHES, FRAME, HUES, INK, SIZES, Drawing, array_of, drawing, scale_of
 from .pictures import bar
-from .words import readable, short
+from .words import alike, readable
 
 
 def bars(
@@ -59,7 +59,7 @@ def bars(
 def curves(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     *,
-    areas: Mapping[str, float] | None = None,  # None: trapezoid over the fractions
+    areas: Mapping[str, float] | None = None,  # None: trapezoid over the fractions; a name left out gets none
     xlabel: str = "fraction of pixels removed",
     ylabel: str = "score",
     title: str = "",
@@ -78,8 +78,9 @@ def curves(
                 f"a curve has one value for each fraction, but {name!r} has {fractions.shape} fractions and "
                 f"{values.shape} values."
             )
-        area = areas[name] if areas else float(((values[1:] + values[:-1]) / 2 * np.diff(fractions)).sum())
-        axes.plot(fractions, values, dash, color=hue, linewidth=1.8, label=f"{escaped(name)}   AUC {area:.3f}")
+        own = {name: float(((values[1:] + values[:-1]) / 2 * np.diff(fractions)).sum())} if areas is None else areas
+        label = f"{escaped(name)}   AUC {own[name]:.3f}" if name in own else escaped(name)
+        axes.plot(fractions, values, dash, color=hue, linewidth=1.8, label=label)
     axes.legend(fontsize=SIZES["small"], frameon=False)
     return figure
 
@@ -143,10 +144,10 @@ def heat(
             how = {"rotation": turn, "ha": "right"} if turn else {}
             set_ticks(np.arange(len(names)), names, parse_math=False, **how)
     if numbers:
+        written = alike(values)
         for row, column in product(range(rows), range(columns)):
-            value = values[row, column]
             where = {"ha": "center", "va": "center", "size": SIZES["small"]}
-            axes.text(column, row, short(value), color=readable(scale, value), **where)
+            axes.text(column, row, written[row][column], color=readable(scale, values[row, column]), **where)
     bar(figure, axes, scale)
     return figure
 

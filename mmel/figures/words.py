@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
@@ -144,6 +146,20 @@ def readable(scale: Scale, value: float) -> str:
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in scale(value)[:3]]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return "black" if luminance > 0.179 else "white"
+
+
+def alike(values: np.ndarray) -> list[list[str]]:
+    """The numbers of a matrix with as many digits after the point as its largest asks for; whole ones stay whole."""
+    largest = float(np.abs(values).max())
+    digits = min(max(1 - math.floor(math.log10(largest)), 0), 5) if largest else 0
+    digits = 0 if np.equal(values, values.round()).all() else max(digits, int(largest < 100))
+    texts = [[f"{value:,.{digits}f}" if value else "0" for value in row] for row in values.tolist()]
+    return [[signless(text).replace("-", "\N{MINUS SIGN}") for text in row] for row in texts]
+
+
+def signless(text: str) -> str:
+    """A number that was rounded to zero without its sign."""
+    return text if text.strip("-0.,") else text.removeprefix("-")
 
 
 def short(value: float) -> str:

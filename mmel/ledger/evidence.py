@@ -116,9 +116,13 @@ def interval(value: object) -> tuple[float, float]:
 
 
 def text(value: object) -> str:
-    """A value to read, four digits of each float."""
+    """A value to read, four digits of each float; a list that begins with a mean and its ends as an interval."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {text(item)}" for key, item in value.items())
     if isinstance(value, list):
+        numbers = len(value) >= 3 and all(isinstance(each, (int, float)) for each in value)
+        if numbers and value[1] <= value[0] <= value[2]:
+            mean, low, high = map(text, value[:3])
+            return f"{mean} [{low}, {high}]"
         return "[" + ", ".join(map(text, value)) + "]"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

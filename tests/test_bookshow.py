@@ -1,0 +1,53 @@
+"""What the book does to the cells' output: long noted values are folded, figures are marked by their width."""
+
+import re
+import struct
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+
+import bookshow
+
+OPENED = '<div class="output stream highlight-myst-ansi notranslate"><div class="highlight"><pre><span></span>'
+CLOSED = "</pre></div>\n</div>"
+LONG = "{" + ", ".join(f'"name {i}": {i}.5' for i in range(20)) + "}"
+
+
+def shown(body: str, images: dict | None = None, srcdir: str = ".") -> str:
+    context = {"body": body}
+    app = SimpleNamespace(srcdir=srcdir, env=SimpleNamespace(images=images or {}))
+    bookshow.show(app, "executed/x", "", context, None)
+    return context["body"]
+
+
+def test_long_values_are_folded_and_nothing_is_lost():
+    text = f"first = 1\nmany of them = {LONG}\nlast = 2\n"
+    made = shown(OPENED + text + CLOSED)
+    assert made.count('<details class="noted"><summary>many of them</summary>') == 1 and LONG in made
+    assert made.index("first = 1") < made.index("many of them") < made.index("last = 2")
+    assert made.count("<pre>") == made.count("</pre>") == 3
+    assert len(re.findall(r"<div\b", made)) == len(re.findall("</div>", made))
+
+
+def test_short_values_and_sentences_stay_as_they_are():
+    for text in ("score = 0.82\n", "pair = [1, 2]\n", f"{'word ' * 60}= {LONG[1:]}\n", "a sentence, no value\n"):
+        assert shown(OPENED + text + CLOSED) == OPENED + text + CLOSED
+
+
+def test_wide_figures_are_marked(tmp_path):
+    (tmp_path / "executed").mkdir()
+    for name, width in (("a.png", 400), ("b.png", 660), ("c.png", 990)):
+        head = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, 300)
+        (tmp_path / "executed" / name).write_bytes(head)
+    images = {f"executed/{name}": ({"executed/x"}, name) for name in ("a.png", "b.png", "c.png")}
+    body = "".join(
+        f'<figure class="align-default" id="f">\n<img alt="x" src="../_images/{name}" /></figure>'
+        for name in ("a.png", "b.png", "c.png", "gone.png")
+    )
+    made = shown(body, images, str(tmp_path))
+    assert re.findall(r'class="(wide[ a-z]*)" alt="x" src="../_images/(\w+)', made) == [
+        ("wide", "b"),
+        ("wide panels", "c"),
+    ]

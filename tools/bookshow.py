@@ -1,0 +1,59 @@
+"""What cells show, made readable: long noted values are folded, and wide figures keep their letters on a phone."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+BLOCK = re.compile(
+    r'(<div class="output (?:text_plain|stream) highlight-myst-ansi notranslate"><div class="highlight"><pre>'
+    r"<span></span>)([^<]*)(</pre></div>\n</div>)"
+)
+NOTED = re.compile(r"([^\n=]{1,120}) = ([\[{].*)")
+LONG = 100  # characters of a value that is folded
+IMAGE = re.compile(r'(<figure\b[^>]*>\s*(?:<a\b[^>]*>)?<img )([^>]*\bsrc="[^"]*/([^"/]+\.png)")')
+WIDE, PANELS = 600, 760  # pixels of figures whose letters would be small, or very small, at the width of a phone
+
+
+def folded(found: re.Match) -> str:
+    """What a cell prints, its long noted values each below its name; the rest as it is."""
+    opened, text, closed = found.groups()
+    parts, plain = [], []
+    for line in text.splitlines(keepends=True):
+        noted = NOTED.fullmatch(line.rstrip("\n"))
+        if noted and len(noted[2]) >= LONG:
+            parts += [f"{opened}{''.join(plain)}{closed}"] if plain else []
+            parts.append(f'<details class="noted"><summary>{noted[1]}</summary><pre>{noted[2]}</pre></details>')
+            plain = []
+        else:
+            plain.append(line)
+    return "".join([*parts, f"{opened}{''.join(plain)}{closed}" if plain or not parts else ""])
+
+
+def width_of(path: Path) -> int:
+    """Pixels across, from the head of a PNG file."""
+    head = path.read_bytes()[:24]
+    return struct.unpack(">I", head[16:20])[0] if head[:4] == b"\x89PNG" else 0
+
+
+def show(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """Fold and mark, in the chapters that were run."""
+    if "body" not in context or not page.startswith("executed/"):
+        return
+    sources = {name: Path(app.srcdir) / path for path, (_, name) in app.env.images.items()}
+
+    def marked(found: re.Match) -> str:
+        source = sources.get(found[3])
+        width = width_of(source) if source is not None and source.is_file() else 0
+        kind = "wide panels" if width >= PANELS else "wide"
+        return f'{found[1]}class="{kind}" {found[2]}' if width >= WIDE else found[0]
+
+    context["body"] = IMAGE.sub(marked, BLOCK.sub(folded, context["body"]))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("html-page-context", show, priority=702)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
