@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from ...metrics import FILLS, step_auc
-from .editing import Ask, Embedded
+from .editing import Ask, Embedded, cosines_of
 
 STEPS = 20
 SCORES = ("cosine", "probability", "hit@1")
@@ -44,13 +44,13 @@ def asks_of(map: Float[Tensor, "rows columns"], seed: int) -> list[Ask]:
 
 
 def areas_of(
-    curves: Iterable[Embedded], classes: Float[Tensor, "class embed"], label: int, scale: float
+    curves: Sequence[Embedded], classes: Float[Tensor, "class embed"], label: int, scale: float
 ) -> dict[str, float]:
     """The area of every view, by `step_auc`: as if its points stood at equal distances."""
     pairs = [(kind, fill) for kind in ("deletion", "insertion") for fill in FILLS]
     scores = {}
-    for (kind, fill), curve in zip(pairs, curves, strict=True):
-        cosines = (curve.embeds @ classes.T).cpu().double()  # points class
+    for (kind, fill), cosines in zip(pairs, cosines_of(curves, classes), strict=True):
+        cosines = cosines.double()  # points class
         values = (cosines[:, label], (scale * cosines).softmax(1)[:, label], (cosines.argmax(1) == label).double())
         scores |= {(kind, fill, score): value for score, value in zip(SCORES, values, strict=True)}
     return {view.name: float(step_auc(scores[view[:3]][list(points_of(view))])) for view in VIEWS}

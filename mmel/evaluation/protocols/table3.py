@@ -14,7 +14,7 @@ from ...metrics import step_auc
 from ..protocol import Measurement, Row
 from .making import text_maps
 from .retrieval import KS, Gallery, Retrieved, edited_texts, embed_edited, retrieved
-from .scoring import AT_ONCE, embed_pixels, embed_tokens
+from .scoring import embed_pixels, embed_tokens, pixels_of
 
 KINDS = ("deletion", "insertion")
 
@@ -40,6 +40,7 @@ class Table3:
     captions: int = 5  # of each picture
     gallery: object = None  # the dataset to look in, or what `prepare` made of it; None: the one that is evaluated
     name: str = "table3"
+    wants_pixels = True  # of each sample, made once for all rows
 
     def prepare(self, clip: Clip, data) -> Searched:
         """Embeddings of the whole gallery."""
@@ -47,8 +48,8 @@ class Table3:
             return self.gallery
         data = self.gallery or data
         pictures, texts, owner, places = [], [], [], {}
-        for start in range(0, len(data), AT_ONCE):
-            some = list(data[start : start + AT_ONCE])
+        for start in range(0, len(data), size := clip.scoring.batch):
+            some = list(data[start : start + size])
             pictures.append(embed_pixels(clip, torch.cat([prepare_images(clip, each.image) for each in some])))
             for example in some:
                 places[example.key] = len(places)
@@ -65,7 +66,7 @@ class Table3:
         if example.key not in state.places:
             raise DatasetError(f"{example.key} is not in the gallery: evaluate samples that it holds.")
         texts = list(example.captions[: self.captions])
-        maps = text_maps(clip, row, prepare_images(clip, example.image), texts, seed).cpu()
+        maps = text_maps(clip, row, pixels_of(clip, example), texts, seed).cpu()
         if example.key not in state.memo:
             state.memo.clear()
         memo = state.memo.setdefault(example.key, {})
