@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...clip import Clip
 from ..protocol import Measurement, Row
 from .editing import Question, embedded_curves
-from .looking import areas_of, asks_of
+from .looking import STEPS, areas_of, asks_of
 from .making import image_maps
 from .scoring import pixels_of
 from .table2 import Classes, Table2
@@ -16,9 +16,10 @@ from .table2 import Classes, Table2
 
 @dataclass(frozen=True)
 class Microscope:
-    """A map for the true label, and the area of each of `looking.VIEWS`: 156 pictures a map, however many views."""
+    """A map for the true label, and the area of each of `looking.VIEWS`: of 156 pictures a map with 20 steps."""
 
     path: str = "device"
+    steps: int = STEPS
     name: str = "microscope"
     wants_pixels = True  # of each sample, made once for all rows
 
@@ -36,7 +37,7 @@ class Microscope:
         (map,) = image_maps(clip, row, pixels_of(clip, example), state.embeds[[example.label]], seed).cpu()
 
         def read(curves) -> Iterator[Measurement]:
-            for name, area in areas_of(curves, state.embeds, example.label, state.scale).items():
+            for name, area in areas_of(curves, state.embeds, example.label, state.scale, self.steps).items():
                 yield Measurement("image", name, area, [])
 
-        return Question(example.image, asks_of(map, seed), read)
+        return Question(example.image, asks_of(map, seed, self.steps), read)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from ... import clip as clips
 from ...clip import Clip, embed_text, normalize_pixels, prepare_images, prepare_texts, scoring
 from ...errors import TextError, UnsupportedModel
 from ...metrics.canvas import sent
+from ...types import PLAIN
 
 GEOMETRY = ("Resize", "CenterCrop")  # steps of a picture transform that take pixels as well as pictures
 SKIPPED = ("MaybeConvertMode", "MaybeToTensor", "ToTensor", "_convert_to_rgb", "function")
@@ -83,6 +85,7 @@ def embed_tokens(clip: Clip, tokens: Int[Tensor, "batch context"]) -> Float[Tens
 @torch.no_grad()
 def class_embeds(clip: Clip, prompts: Sequence[Sequence[str]]) -> Float[Tensor, "class embed"]:
     """One unit embedding a class: the mean of its prompts' unit embeddings, as build_zero_shot_classifier makes it."""
+    clip = replace(clip, scoring=PLAIN)  # once for a whole run
     flat = embed_tokens(clip, torch.cat([prepare_texts(clip, list(each)) for each in prompts]))
     means = torch.stack([each.mean(0) for each in flat.split([len(each) for each in prompts])])
     return F.normalize(means, dim=-1)

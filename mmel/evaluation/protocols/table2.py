@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from ...clip import Clip
 from ...errors import DatasetError
 from ...metrics import PROTOCOLS, auc, hits_at_k, step_auc
+from ...types import PLAIN
 from ..protocol import Measurement, Row
 from .editing import Ask, Embedded, Question, cosines_of, embedded_curves
 from .making import image_maps
@@ -64,7 +65,8 @@ class Table2:
         if example.label is None:
             raise DatasetError(f"{example.key} has no label, which table2 needs.")
         pixels = pixels_of(clip, example)
-        predicted = int((embed_pixels(clip, pixels)[0] @ state.embeds.T).argmax())
+        seen = embed_pixels(replace(clip, scoring=PLAIN), pixels)  # it decides what is explained
+        predicted = int((seen[0] @ state.embeds.T).argmax())
         labels = {"true": example.label, "predicted": predicted}
         wanted = list(dict.fromkeys(labels[target] for target in self.targets))
         maps = image_maps(clip, row, pixels.expand(len(wanted), -1, -1, -1), state.embeds[wanted], seed).cpu()

@@ -24,7 +24,7 @@ class Searched(NamedTuple):
 
     gallery: Gallery
     places: Mapping[str, int]
-    memo: dict[str, dict[bytes, object]]  # of the sample at hand: its edited texts, for the next row
+    memo: dict[str, dict[bytes, object]]  # edited texts of the sample at hand, for the next row, and of those kept
     manifest: str = ""  # of the dataset that it was made from
 
 
@@ -39,6 +39,7 @@ class Table3:
     steps: int = 10
     captions: int = 5  # of each picture
     gallery: object = None  # the dataset to look in, or what `prepare` made of it; None: the one that is evaluated
+    keep: int = 0  # of the first so many samples edited texts are remembered, for whoever asks about them later
     name: str = "table3"
     wants_pixels = True  # of each sample, made once for all rows
 
@@ -68,7 +69,8 @@ class Table3:
         texts = list(example.captions[: self.captions])
         maps = text_maps(clip, row, pixels_of(clip, example), texts, seed).cpu()
         if example.key not in state.memo:
-            state.memo.clear()
+            for key in list(state.memo)[self.keep :]:
+                del state.memo[key]
         memo = state.memo.setdefault(example.key, {})
         for reading in self.readings:
             for kind in KINDS:
