@@ -21,6 +21,7 @@ from statistics import median
 import numpy as np
 import torch
 from cases import subject
+from counting import operations
 from PIL import Image
 from run import digits, keep, provenance
 
@@ -29,9 +30,9 @@ from mmel.data import open_dataset
 from mmel.evaluation.job import scoring_of
 from mmel.evaluation.protocols import PROTOCOLS
 from mmel.evaluation.protocols.editing import EDITS, Ask, embedded_curves
-from mmel.evaluation.protocols.scoring import device_pixels
+from mmel.evaluation.protocols.scoring import device_pixels, embed_pixels
 from mmel.evaluation.rows import rows
-from mmel.loading import device_of
+from mmel.loading import device_of, dtype_of
 
 
 @dataclass
@@ -143,6 +144,25 @@ def curves_alone(clip: mmel.Clip, data) -> float:
     return digits(spent.seconds / (clock(clip) - began))
 
 
+def scoring_passes(clip: mmel.Clip, rounds: int) -> dict[str, float]:
+    """Pictures a second in passes that only score, and the share of what the same chip reaches in matrix products.
+
+    `hours_of_table2`: the passes of a row for 50,000 pictures, two targets and two official curves of 11 points each.
+    """
+    pixels = torch.randn(clip.scoring.batch, 3, clip.image_size, clip.image_size, device=clip.device, dtype=clip.dtype)
+    dtype = dtype_of(clip.scoring.precision)
+    side = 8192 if clip.device.type == "cuda" else 1024
+    square = torch.randn(side, side, device=clip.device, dtype=dtype)
+    ways = {"passes": lambda: embed_pixels(clip, pixels), "products": lambda: square @ square}
+    found = [{name: seconds(clip, way) for name, way in ways.items()} for _ in range(rounds + 1)][1:]
+    each = median(one["passes"] for one in found) / len(pixels)
+    share = median(one["products"] / one["passes"] for one in found) * operations(ways["passes"]) / (2 * side**3)
+    return {
+        "pictures_a_second": digits(1 / each), "share_of_matrix_products": digits(share),
+        "hours_of_table2": digits(50_000 * 2 * 2 * 11 * each / 3600),
+    }  # fmt: skip
+
+
 def measured(clip: mmel.Clip, pictures: int, rounds: int, methods: list[str]) -> dict[str, object]:
     """Everything that is measured on one model."""
     data = open_dataset("scenes/classes", count=pictures)
@@ -151,6 +171,7 @@ def measured(clip: mmel.Clip, pictures: int, rounds: int, methods: list[str]) ->
     return {
         "curve": {"ratio_to_its_passes": ratios(found), "ms": best, "rounds": rounds, "pictures": pictures},
         "curves_share_in_passes": curves_alone(clip, data),
+        "scoring": scoring_passes(clip, rounds),
         "table2": whole_samples(clip, data, methods),
     }  # fmt: skip
 
@@ -160,7 +181,9 @@ def show(name: str, entry: dict) -> None:
     for way, ratio in entry["curve"]["ratio_to_its_passes"].items():
         print(f"{name}: {'a curve, ' + way:28} {entry['curve']['ms'][way]:8.1f} ms  {ratio:6.2f} x")
     print(f"{name}: deletion and insertion, {entry['curves_share_in_passes']:.0%} of the time in forward passes")
-    whole = entry["table2"]
+    scoring, whole = entry["scoring"], entry["table2"]
+    print(f"{name}: {scoring['pictures_a_second']:.0f} pictures a second in scoring passes, ", end="")
+    print(f"{scoring['share_of_matrix_products']:.0%} of the rate of matrix products")
     print(f"{name}: table2, {len(whole['rows'])} rows: {whole['pictures_a_second']:.2f} pictures a second, ", end="")
     print(f"{whole['share_in_passes']:.0%} of the time in {whole['passes']} forward passes")
 
@@ -184,7 +207,7 @@ def main() -> None:
         clip = model_of(name, options.pretrained, options.device)
         clip = replace(clip, scoring=scoring_of(options.scoring, options.batch))
         entry = measured(clip, options.pictures, options.rounds, options.methods)
-        keep("evaluation.json", name, entry | {"scoring": clip.scoring._asdict()})
+        keep("evaluation.json", name, entry | {"how": clip.scoring._asdict()})
         took = time.perf_counter() - began
         keep("evaluation_provenance.json", name, provenance(clip.device, options.models, options.rounds, took))
         show(name, entry)

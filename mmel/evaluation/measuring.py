@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from math import isfinite
 
 import pyarrow as pa
@@ -63,8 +63,9 @@ def measure_shard(
     """
     lines, size = [], worker.job.together
     several = size > 1 and hasattr(worker.job.protocol, "ask")
-    for _, group in groupby(_read(worker, indices, begun), key=lambda each: each.index // size):
-        group = list(group)
+    read = _read(worker, indices, begun)
+    for _, some in groupby(indices, key=lambda index: index // size):
+        group = list(islice(read, len(list(some))))
         lines += _together(worker, group) if several else chain.from_iterable(_sample(worker, each) for each in group)
         if tick:
             tick(len(group))

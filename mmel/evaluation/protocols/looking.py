@@ -40,8 +40,8 @@ VIEWS = tuple(View(*each) for each in product(("deletion", "insertion"), FILLS, 
 
 def asks_of(map: Float[Tensor, "rows columns"], seed: int, steps: int = STEPS) -> list[Ask]:
     """The curves that every view can be read from: one a kind and fill, over the whole picture."""
-    if steps < 4 or steps % 4:
-        raise BadSetting(f"steps is a multiple of 4, so that a quarter and a half of them are whole; got {steps!r}.")
+    if steps < 8 or steps % 4:
+        raise BadSetting(f"steps is a multiple of 4 from 8 on, so that a quarter of them is a curve; got {steps!r}.")
     how = {"steps": steps, "fraction": 1.0, "ends": "both"}
     return [Ask(kind, map, {**how, "fill": fill}, seed) for kind in ("deletion", "insertion") for fill in FILLS]
 
