@@ -39,10 +39,10 @@ def root(tmp_path) -> Path:
 
 def test_masks_are_read_by_folder_and_name(root):
     data = open_dataset("masks", root=root)
-    assert data.keys == (f"{CAT}/a", f"{CRANE}/b", "creature/c")  # a picture without a mask is no sample
-    assert data.classes[2] == "unicorn" and data.labels == (0, 1, 2) and len(data.prompts[0]) == 80
-    (mask,) = data[2].masks.values()
-    assert list(data[2].masks) == ["unicorn"] and mask.shape == (20, 30)
+    assert data.keys == ("creature/c", f"{CAT}/a", f"{CRANE}/b")  # a picture without a mask is no sample
+    assert data.classes[0] == "unicorn" and data.labels == (0, 1, 2) and len(data.prompts[0]) == 80
+    (mask,) = data[0].masks.values()
+    assert list(data[0].masks) == ["unicorn"] and mask.shape == (20, 30)
     assert mask[:, :10].all() and not mask[:, 10:].any()
     before = data.manifest
     put(root, CAT, "a", mask=(30, 20))
@@ -64,14 +64,14 @@ def test_what_is_broken_is_said(root, tmp_path):
     data = open_dataset("masks", root=root)
     put(root, CAT, "a", mask=(20, 20))
     with pytest.raises(ImageError, match=rf"{CAT}/a has 30 x 20 pixels and its mask 20 x 20"):
-        data[0]
+        data[1]
     (root / "masks" / CRANE / "b.png").write_bytes(b"")
     with pytest.raises(ImageError, match=f"the mask of {CRANE}/b is empty"):
-        data[1]
+        data[2]
     found = {each.what: each for each in check("masks", root)}
     assert found["masks"].found.startswith("3 in") and not found["pictures opened"].good
     assert f"{CAT}/unmasked" in found["pictures without a mask"].found
-    (root / "classes.csv").write_text("creature,unicorn\n")
+    (root / "classes.csv").write_text("what,is\ncreature,unicorn\n")
     with pytest.raises(DatasetError, match="columns folder and name"):
         open_dataset("masks", root=root)
     (root / "classes.csv").unlink()

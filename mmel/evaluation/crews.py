@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import traceback
 from collections import Counter
@@ -169,6 +170,7 @@ def check_tries(shard: Shard | None, times: int, sample: str) -> None:
 def _work(job: Job, line: Connection) -> None:
     """The life of a process: its header, then for each shard the name of each sample as it is begun, and the table."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who is interrupted is the parent, which ends its workers
     try:
         worker = Worker(job)
         line.send(worker.header)
