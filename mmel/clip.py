@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -15,11 +15,13 @@ from torch.func import functional_call
 from . import loading
 from .errors import UnsupportedModel
 from .loading.inputs import prepare, prepare_images, prepare_texts
+from .types import PLAIN, Scoring
 
 __all__ = [
     "Clip",
     "Passes",
     "embed_image",
+    "embed_pixels",
     "embed_text",
     "end_of_text",
     "evaluating",
@@ -29,6 +31,7 @@ __all__ = [
     "prepare",
     "prepare_images",
     "prepare_texts",
+    "scoring",
     "similarity",
 ]
 
@@ -59,6 +62,7 @@ class Clip:
     name: str = "custom"
     vocabulary: frozenset[str] | None = None
     passes: Passes = field(default_factory=Passes)
+    scoring: Scoring = PLAIN
 
     @property
     def device(self) -> torch.device:
@@ -137,7 +141,11 @@ def similarity(
 
 def embed_image(clip: Clip, images) -> Float[Tensor, "batch embed"]:
     """Unit embeddings of images, by the model's own forward pass, with a graph to the pixels where they ask for one."""
-    pixels = prepare_images(clip, images)
+    return embed_pixels(clip, prepare_images(clip, images))
+
+
+def embed_pixels(clip: Clip, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch embed"]:
+    """Unit embeddings of pixels that are ready on the model's device: nothing is checked, so nothing is waited for."""
     clip.passes.image += len(pixels)
     with evaluating(clip.model):
         if tuple(pixels.shape[-2:]) == (clip.image_size, clip.image_size):
@@ -203,6 +211,15 @@ def positions(clip: Clip, pixels: Float[Tensor, "batch 3 height width"]) -> Floa
     patches = own[1:].T.reshape(1, -1, trained, trained)  # 1 width rows columns
     patches = F.interpolate(patches.float(), size=grid, mode="bicubic", align_corners=False).to(own.dtype)
     return torch.cat([own[:1], patches[0].flatten(1).T])
+
+
+@contextmanager
+def scoring(clip: Clip) -> Iterator[None]:
+    """No gradients, and autocast to the number type of `clip.scoring`."""
+    dtype = loading.dtype_of(clip.scoring.precision)
+    cast = nullcontext() if dtype == torch.float32 else torch.autocast(clip.device.type, dtype)
+    with torch.no_grad(), cast:
+        yield
 
 
 @contextmanager

@@ -9,6 +9,13 @@ from difflib import get_close_matches
 class MmelError(Exception):
     """Base of all errors that `mmel` raises on purpose; the command line prints it and exits 2."""
 
+    def __reduce__(self):
+        return _again, (type(self), self.args)  # from one process to another, whatever its arguments were
+
+
+def _again(kind: type[MmelError], said: tuple) -> MmelError:
+    return kind.__new__(kind, *said)
+
 
 class UnknownName(MmelError):
     """A method, setting, model, tag, protocol or split that does not exist."""

@@ -28,6 +28,11 @@ def upsample(map: Float[Tensor, "batch rows columns"], size: tuple[int, int]) ->
     For display and for masks of pixels. A map that is made smaller is not smoothed first (no antialiasing).
     """
     _check(map)
+    return stretched(map, size)
+
+
+def stretched(map: Float[Tensor, "batch rows columns"], size: tuple[int, int]) -> Float[Tensor, "batch height width"]:
+    """`upsample` of maps that were checked: a check waits for the device."""
     return F.interpolate(map[:, None].float(), size=tuple(size), mode="bilinear", align_corners=False)[:, 0]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -73,6 +74,16 @@ class Pairs:
         return len(self.images)
 
 
+class Scoring(NamedTuple):
+    """How passes are made that only score; gradients and maps never are. `precision` is of autocast: fp32 has none."""
+
+    precision: str = "fp32"
+    batch: int = 64  # pictures in one pass
+
+
+PLAIN = Scoring()
+
+
 @dataclass(frozen=True, eq=False)
 class Example:
     """One sample of a dataset: a picture (PIL, RGB), its captions, and a label or masks where the dataset has them.
@@ -87,3 +98,4 @@ class Example:
     label: int | None = None
     masks: Mapping[str, Bool[np.ndarray, "rows columns"]] | None = None
     scene: object | None = None
+    pixels: Float[Tensor, "1 3 height width"] | None = None  # where a reader has made them ready ahead of use

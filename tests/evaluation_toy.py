@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,11 @@ from torch import nn
 from mmel.clip import Clip
 from mmel.errors import ImageError, UnsupportedModality
 from mmel.evaluation import Measurement, Plan, Row, run
-from mmel.evaluation.job import Job
+from mmel.evaluation.job import Job, ModelName
 from mmel.types import Example
 
 LOG = "MMEL_TEST_LOG"  # a file: a line for each sample that is begun
+DEADLY = "MMEL_TEST_DEADLY"  # the sample that ends its process
 METRICS = ("pointing_game", "energy_pointing_game")
 ROWS = (
     Row("grad_eclip", "grad_eclip", {}),
@@ -82,6 +84,8 @@ def log(key: str) -> None:
     if path := os.environ.get(LOG):
         with open(path, "a") as file:
             file.write(f"{key} {os.getpid()}\n")
+    if key == os.environ.get(DEADLY):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Towers(nn.Module):
@@ -94,6 +98,16 @@ class Towers(nn.Module):
 
 def tiny_clip(fill: float = 0.5) -> Clip:
     return Clip(Towers(fill), str, str, "tiny")
+
+
+class TinyName(ModelName):
+    """The tiny model, by a name that another process can load."""
+
+    def load(self) -> Clip:
+        return tiny_clip()
+
+
+TINY = TinyName("tiny")
 
 
 def tiny_job(count: int, rows: Sequence[Row] = ROWS, *, broken=(), pause: float = 0.0, side: int = 8, **more) -> Job:

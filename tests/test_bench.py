@@ -67,3 +67,23 @@ def test_what_was_committed_has_this_form():
         assert "ViT-B-32" in made and set(made) <= set(cases.MODELS)
     rows = json.loads((BENCH / "results" / "times.json").read_text())["ViT-B-32"]["cases"]
     assert all(row["rounds"] >= 5 for row in rows.values())
+
+
+def test_the_evaluation_is_measured_against_its_own_passes(tmp_path, monkeypatch, capsys):
+    import evaluation
+
+    monkeypatch.setattr(run, "RESULTS", tmp_path)
+    ask = ["evaluation.py", "--models", "bundled", "--pictures", "1", "--rounds", "1", "--methods", "raw_attention"]
+    monkeypatch.setattr(sys, "argv", ask)
+    try:
+        evaluation.main()
+    finally:
+        logging.disable(logging.NOTSET)
+    (entry,) = json.loads((tmp_path / "evaluation.json").read_text()).values()
+    ratio = entry["curve"]["ratio_to_its_passes"]
+    assert ratio["its passes alone"] == 1 and set(ratio) == {"ours", "its passes alone", "one by one"}
+    for share in (entry["curves_share_in_passes"], entry["table2"]["share_in_passes"]):
+        assert 0 < share < 1
+    assert entry["scoring"]["share_of_matrix_products"] > 0 and entry["table2"]["pictures"] == 1
+    assert json.loads((tmp_path / "evaluation_provenance.json").read_text())["bundled"]["processor"]
+    assert "in forward passes" in capsys.readouterr().out

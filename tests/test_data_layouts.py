@@ -446,7 +446,7 @@ def test_a_folder_without_its_table_or_with_two(tmp_path):
         open_dataset("folder", root=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["imagenet", "coco", "coco-objects", "conceptual-captions", "folder"])
+@pytest.mark.parametrize("name", ["imagenet", "coco", "coco-objects", "conceptual-captions", "masks", "folder"])
 def test_a_root_is_needed_and_has_to_be_there(tmp_path, name):
     with pytest.raises(BadSetting, match=f"{name} is not bundled: say where"):
         open_dataset(name)

@@ -105,10 +105,11 @@ def run(*arguments) -> int:
 
 
 def test_check_lists_everything_that_is_missing(tmp_path, capsys):
-    for dataset, parts in {"imagenet": 2, "coco": 2, "coco-objects": 3, "conceptual-captions": 2, "folder": 2}.items():
+    parts = {"imagenet": 2, "coco": 2, "coco-objects": 3, "conceptual-captions": 2, "masks": 2, "folder": 2}
+    for dataset, count in parts.items():
         assert run("data", "check", dataset) == 1
         out = capsys.readouterr().out
-        assert out.count("MISSING") == parts + 1 and "terms" in out and out.count("from ") >= parts
+        assert out.count("MISSING") == count + 1 and "terms" in out and out.count("from ") >= count
     assert run("data", "check", "coco", "--root", tmp_path) == 1
     out = capsys.readouterr().out
     assert "captions: missing" in out and "pictures: missing" in out

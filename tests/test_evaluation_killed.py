@@ -13,10 +13,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from evaluation_toy import LOG, peak_in_child, run_in_child, tiny_job
+from evaluation_toy import DEADLY, LOG, ROWS, TINY, peak_in_child, run_in_child, tiny_job
 
-from mmel.errors import EvaluationError, MissingExtra
-from mmel.evaluation import Plan, run
+from mmel.errors import EvaluationError, MissingExtra, UnknownName
+from mmel.evaluation import Plan, crews, run
 from mmel.evaluation.job import ModelName
 
 COUNT, SIZE = 40, 3
@@ -108,18 +108,37 @@ def alone(tmp_path):
     return (tmp_path / "alone" / "results.json").read_bytes()
 
 
-def test_processes_lost_or_not_give_the_same_bytes(tmp_path, alone, log, children):
+def test_a_lost_process_is_replaced_and_gives_the_same_bytes(tmp_path, alone, log, children):
+    log.unlink(missing_ok=True)
     job, plan, killed = tiny_job(COUNT, model=BUNDLED, pause=0.01), Plan(shard_size=SIZE, workers=2, **FEW), []
     killer = threading.Thread(target=kill_one, args=(log, 8, killed), daemon=True)
     killer.start()
-    with pytest.raises(EvaluationError, match=r"a worker was lost.*finished parts are kept"):
-        run(job, tmp_path / "two", plan)
+    run(job, tmp_path / "two", plan)
     killer.join()
-    assert killed != [os.getpid()] and list((tmp_path / "two").glob("part-*"))
-    run(job, tmp_path / "two", Plan(shard_size=SIZE, **FEW))  # finished by one
+    workers = {int(line.split()[1]) for line in begun(log)}
+    assert killed[0] in workers and os.getpid() not in workers and len(workers) >= 2
     times = Counter(line.split()[0] for line in begun(log))
-    assert len(times) == COUNT and sum(times.values()) - COUNT <= 2 * 2 * SIZE  # what was given out and is lost
+    assert len(times) == COUNT and sum(times.values()) - COUNT <= SIZE  # the one shard that was lost
     assert (tmp_path / "two" / "results.json").read_bytes() == alone
+
+
+def test_a_shard_that_kills_every_worker_is_named(tmp_path, log, monkeypatch, children):
+    """The sample of place 4 ends its process; parts before it are kept."""
+    monkeypatch.setenv(DEADLY, "picture-0004")
+    monkeypatch.setattr(crews, "TRIES", 2)
+    with pytest.raises(EvaluationError, match=r"samples 3 to 5 lost 2 workers.*last sample begun was picture-0004"):
+        run(tiny_job(6, ROWS[:2], model=TINY), tmp_path / "run", Plan(shard_size=SIZE, workers=2, **FEW))
+    times = Counter(line.split()[0] for line in begun(log))
+    assert times["picture-0004"] == 2 and times["picture-0005"] == 0
+    monkeypatch.delenv(DEADLY)
+    run(tiny_job(6, ROWS[:2], model=TINY), tmp_path / "run", Plan(shard_size=SIZE, **FEW))
+    run(tiny_job(6, ROWS[:2], model=TINY), tmp_path / "whole", Plan(**FEW))
+    assert (tmp_path / "run" / "results.json").read_bytes() == (tmp_path / "whole" / "results.json").read_bytes()
+
+
+def test_errors_of_a_worker_come_as_they_were_raised(tmp_path, children):
+    with pytest.raises(UnknownName, match="unknown model 'bundeld': did you mean"):
+        run(tiny_job(2, model=ModelName("bundeld", None, "cpu")), tmp_path, Plan(workers=2, **FEW))
 
 
 def test_ray_with_a_worker_killed_gives_the_same_bytes(tmp_path, log, monkeypatch, children, request):

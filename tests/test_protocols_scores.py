@@ -96,6 +96,20 @@ def test_localisation_is_the_mean_over_questions(scene):
     assert finding.questions_of({"hidden": np.zeros((4, 4), bool)}) == {}
 
 
+def test_views_of_fewer_steps_are_curves_too(clip):
+    scene, map = mmel.scenes.split("classes", 1)[0], torch.rand(7, 7, generator=torch.Generator().manual_seed(3))
+    classes = class_embeds(clip, mmel.scenes.class_prompts()[:9])
+    curves = embedded_curves(clip, scene.image, looking.asks_of(map, 4, 8))
+    areas = looking.areas_of(curves, classes, 2, 50.0, 8)
+    assert set(areas) == {view.name for view in looking.VIEWS}
+    view = looking.View("deletion", "black", "cosine", 0.25, "none")
+    cosines = (curves[1].embeds @ classes.T)[1:3, 2].double()  # after one step, and after two of eight
+    assert areas[view.name] == pytest.approx(float(cosines.mean()), abs=1e-6)
+    for steps in (4, 10, 0):
+        with pytest.raises(mmel.MmelError, match="multiple of 4 from 8 on"):
+            looking.asks_of(map, 4, steps)
+
+
 def test_views_are_the_curves_that_they_stand_for(clip):
     """A view read from the long curve equals the curve drawn with those settings."""
     scene, draw = mmel.scenes.split("classes", 1)[0], torch.Generator().manual_seed(3)

@@ -20,7 +20,7 @@ def check_command(
     dataset: Annotated[
         str,
         typer.Argument(
-            help="imagenet, coco, coco-objects, conceptual-captions, folder, or scenes/SPLIT.", metavar="DATASET"
+            help="imagenet, coco, coco-objects, conceptual-captions, masks, folder, or scenes/SPLIT.", metavar="DATASET"
         ),
     ],
     root: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the dataset is.")] = None,

@@ -31,6 +31,15 @@ def evaluate_command(
     pretrained: Pretrained = None,
     device: Device = "auto",
     precision: Precision = "fp32",
+    scoring: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Number type of passes that only score: fp32, or bf16, fp16 by autocast."),
+    ] = "fp32",
+    batch: Annotated[int, typer.Option(metavar="N", help="Pictures in one such pass.")] = 64,
+    together: Annotated[int, typer.Option(metavar="N", help="Samples that share such passes; for a GPU.")] = 1,
+    readers: Annotated[
+        int | None, typer.Option(metavar="N", help="Threads that decode pictures ahead; 4 for a GPU, else none.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting of the protocol, such as runs=3; may be repeated."),
@@ -55,15 +64,15 @@ def evaluate_command(
     A folder holds parts, results.json (values) and provenance.json (where, when, how long). Exits 1 when a sample and
     method failed, with the reasons under the table; 2 for an error, where finished parts are kept.
     """
-    from ..evaluation.job import DataName, Job, ModelName, protocol_named, rows_of
+    from ..evaluation.job import DataName, Job, ModelName, protocol_named, rows_of, scoring_of
     from ..evaluation.running import Plan, bar, run, share_of
 
     plan = Plan(shard_size, share_of(shard), engine, workers, address, cpus, resamples)
     chosen = protocol_named(protocol, dict(map(setting, settings or ())))
     names = "all" if methods == "all" else [name.strip() for name in methods.split(",") if name.strip()]
     rows = rows_of(names, protocol, samples)
-    given = ModelName(model, pretrained, device, precision)
-    job = Job(chosen, rows, given, DataName(dataset, root, count), None, seed, threads)
+    given = ModelName(model, pretrained, device, precision, scoring_of(scoring, batch))
+    job = Job(chosen, rows, given, DataName(dataset, root, count), None, seed, threads, readers, together)
     with loading(model):
         outcome = run(job, out, plan, bar)
     if outcome.results is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DatasetError, MmelError, UnknownName
-from . import coco, coco_objects, imagenet, parquet, shards, tables
+from . import coco, coco_objects, imagenet, masks, parquet, shards, tables
 from .dataset import Dataset
 from .fetching import DEAD
 from .iterating import iterate
@@ -110,6 +110,15 @@ def _conceptual(root: Path) -> Iterator[Finding]:
         yield Finding("dead links", True, f"{dead:,}, listed in {DEAD}: their lines are no samples")
 
 
+def _masks(root: Path) -> Iterator[Finding]:
+    count = sum(path.suffix.lower() in PICTURES for path in (root / masks.IMAGES).glob("*/*"))
+    gone = masks.without_mask(root)
+    yield _part("masks", "pictures", f"{count:,} in {root / masks.IMAGES}" if count else "")
+    yield _part("masks", "masks", f"{count - len(gone):,} in {root / masks.MASKS}" if len(gone) < count else "")
+    if gone and len(gone) < count:
+        yield Finding("pictures without a mask", True, f"{len(gone):,}, which are no samples: {_some(gone)}")
+
+
 def _folder(root: Path) -> Iterator[Finding]:
     yield _part("folder", "table", ", ".join(path.name for path in tables.candidates(root)))
     some = next((path for path in root.rglob("*") if path.suffix.lower() in PICTURES), None)
@@ -121,6 +130,7 @@ PARTS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "coco": _coco,
     "coco-objects": _coco_objects,
     "conceptual-captions": _conceptual,
+    "masks": _masks,
     "folder": _folder,
 }
 

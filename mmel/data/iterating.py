@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -15,6 +16,7 @@ from torch import Tensor
 from ..errors import BadSetting, MmelError
 from ..types import Example
 
+T = TypeVar("T")
 AHEAD = 4  # samples begun for each worker
 
 
@@ -45,10 +47,11 @@ def iterate(
         raise BadSetting(f"workers is a whole number from 1; got {workers!r}.")
     chosen = range(len(dataset)) if indices is None else indices
     pin = pin and torch.cuda.is_available()
-    return _in_order(workers, lambda index: _load(dataset, index, preprocess, pin), chosen)
+    return in_order(workers, lambda index: _load(dataset, index, preprocess, pin), chosen)
 
 
-def _in_order(workers: int, load: Callable[[int], Loaded], indices: Sequence[int]) -> Iterator[Loaded]:
+def in_order(workers: int, load: Callable[[int], T], indices: Iterable[int]) -> Iterator[T]:
+    """What `load` gives for each index, in order, `AHEAD` of them a thread begun before they are asked for."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="mmel-read")
     rest, begun = iter(indices), deque[Future]()
     try:

@@ -14,6 +14,7 @@ from .coco import open_coco
 from .coco_objects import open_coco_objects
 from .dataset import Dataset
 from .imagenet import open_imagenet
+from .masks import open_masks
 from .tables import open_conceptual_captions, open_folder
 from .world import PREFIX, open_world
 
@@ -22,6 +23,7 @@ READERS: dict[str, Callable[[Path], Dataset]] = {
     "coco": open_coco,
     "coco-objects": open_coco_objects,
     "conceptual-captions": open_conceptual_captions,
+    "masks": open_masks,
     "folder": open_folder,
 }
 OWN_TEMPLATES = "templates.txt"

@@ -58,6 +58,16 @@ SOURCES = {
         "the list may be used freely, with a request to name Google as its source; pictures belong to the owners of "
         "their pages. Many links are dead by now: results depend on which are left, so give the manifest with them",
     ),
+    "masks": Source(
+        "ImageNet-Segmentation, or masks of your own",
+        {
+            "pictures": "https://calvin-vision.net/bigstuff/proj-imagenet/data/gtsegs_ijcv.mat (Guillaumin, Kuettel, "
+            "Ferrari 2014; 4,276 pictures): python tools/unpack_gtsegs.py gtsegs_ijcv.mat ROOT, with h5py installed "
+            "anywhere; or your own as images/CLASS/NAME.jpg",
+            "masks": "from the same file by the same command; or your own as masks/CLASS/NAME.png",
+        },
+        "pictures belong to their owners, under ImageNet's terms of access: non-commercial research and education only",
+    ),
     "folder": Source(
         "a folder of your own",
         {

@@ -30,6 +30,7 @@ def header_of(job, clip: Clip, data) -> dict[str, object]:
         "dataset": {"name": getattr(data, "name", type(data).__name__), "samples": len(data)},
         "manifest": manifest_of(data),
         "model": {"name": clip.name, "precision": str(clip.dtype).removeprefix("torch."), "device": clip.device.type},
+        "scoring": clip.scoring._asdict() | {"together": job.together},
         "weights": weights_hash(clip),
         "transform": ADDRESS.sub("", str(clip.preprocess)),
         "sources": sources_of(job.protocol, [row.method for row in job.rows], data),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -12,23 +12,37 @@ import torch
 from ..clip import Clip, load_clip
 from ..data import open_dataset
 from ..errors import BadSetting, UnknownName
+from ..loading import dtype_of
+from ..types import PLAIN, Scoring
 from .header import header_of
 from .protocol import EvaluationProtocol, Row
 from .protocols import PROTOCOLS
 from .rows import ROWS, TABLES
 from .rows import rows as rows_named
 
+READERS = 4  # threads that decode pictures for a GPU
+
+
+def scoring_of(precision: str, batch: int) -> Scoring:
+    """How passes score, checked."""
+    dtype_of(precision)
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise BadSetting(f"batch is a whole number of pictures from 1 on; got {batch!r}.")
+    return Scoring(precision, batch)
+
 
 class ModelName(NamedTuple):
-    """The arguments of `load_clip`."""
+    """The arguments of `load_clip`, and how its passes score."""
 
     model: str = "bundled"
     pretrained: str | None = None
     device: str = "auto"
     precision: str = "fp32"
+    scoring: Scoring = PLAIN
 
     def load(self) -> Clip:
-        return load_clip(self.model, pretrained=self.pretrained, device=self.device, precision=self.precision)
+        clip = load_clip(self.model, pretrained=self.pretrained, device=self.device, precision=self.precision)
+        return replace(clip, scoring=self.scoring)
 
 
 class DataName(NamedTuple):
@@ -53,11 +67,17 @@ class Job:
     counts: Mapping[str, int] | None = None  # how many of the first samples a row gets; others get all
     seed: int = 0
     threads: int | None = None  # of torch, in every worker; None: as many as torch takes
+    readers: int | None = None  # threads that read samples ahead; None: some where there is a GPU, else none
+    together: int = 1  # samples that share their passes, where the protocol's pictures are many
 
     def __post_init__(self) -> None:
         names = [row.name for row in self.rows]
         if not names or len(names) != len(set(names)):
             raise BadSetting(f"an evaluation has one or more rows, each of its own name; got {names}.")
+        for name, least in {"readers": 0, "together": 1}.items():
+            value = getattr(self, name)
+            if not (name == "readers" and value is None) and (not isinstance(value, int) or value < least):
+                raise BadSetting(f"{name} is a whole number from {least} on; got {value!r}.")
         for name in self.counts or {}:
             if name not in names:
                 raise UnknownName("row of `counts`", name, names)
@@ -77,6 +97,13 @@ class Worker:
         self.job = job
         self.data = job.data.load() if isinstance(job.data, DataName) else job.data
         self.clip = job.model.load() if isinstance(job.model, ModelName) else job.model
+
+    @property
+    def readers(self) -> int:
+        """Threads that read samples ahead."""
+        if self.job.readers is not None:
+            return self.job.readers
+        return READERS if self.clip.device.type == "cuda" else 0
 
     @cached_property
     def header(self) -> dict[str, object]:

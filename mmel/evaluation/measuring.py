@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, groupby, islice
 from math import isfinite
 
 import pyarrow as pa
 import torch
 
+from ..data.iterating import in_order
 from ..errors import EvaluationError, MmelError
+from ..loading.inputs import transformed
+from ..types import Example
 from .inline import seed_of
 from .job import Worker
-from .protocol import Row
+from .protocol import Measurement, Row
+from .protocols.editing import embedded_together
 
 UNDEFINED = ("UnsupportedModality",)  # a method that has no such map: a dash in the table, no failure
 SCHEMA = pa.schema(
@@ -34,42 +40,127 @@ SCHEMA = pa.schema(
 Tick = Callable[[int], None]
 
 
-def measure_shard(worker: Worker, indices: Sequence[int], tick: Tick | None = None) -> pa.Table:
-    """Every measurement of these samples, a failure as a line with its reason; `tick(1)` after each sample."""
-    lines = []
-    for index in indices:
-        lines += _sample(worker, index)
+@dataclass(frozen=True)
+class Read:
+    """A sample as a worker has it: its place, its name, and either the sample or why it cannot be read."""
+
+    index: int
+    key: str
+    example: Example | None = None
+    error: Exception | None = None
+
+
+def measure_shard(
+    worker: Worker,
+    indices: Sequence[int],
+    tick: Tick | None = None,
+    begun: Callable[[str], object] | None = None,
+) -> pa.Table:
+    """Every measurement of these samples, a failure as a line with its reason.
+
+    `begun(name)` before each sample, `tick(count)` after some. Groups of `job.together` samples share their passes;
+    they are the same however samples are given out in multiples of a group.
+    """
+    lines, size = [], worker.job.together
+    several = size > 1 and hasattr(worker.job.protocol, "ask")
+    read = _read(worker, indices, begun)
+    for _, some in groupby(indices, key=lambda index: index // size):
+        group = list(islice(read, len(list(some))))
+        lines += _together(worker, group) if several else chain.from_iterable(_sample(worker, each) for each in group)
         if tick:
-            tick(1)
+            tick(len(group))
     return pa.Table.from_pylist(lines, SCHEMA)
 
 
-def _sample(worker: Worker, index: int) -> Iterator[dict]:
-    job = worker.job
-    rows = [row for row in job.rows if index < (job.counts or {}).get(row.name, len(worker.data))]
-    state = worker.state
+def _read(worker: Worker, indices: Sequence[int], begun: Callable | None) -> Iterator[Read]:
+    """The samples in order, decoded ahead by threads where the worker has some."""
+    if worker.readers:
+        read = in_order(worker.readers, lambda index: _load(worker, index), indices)
+    else:
+        read = (_load(worker, index) for index in indices)
+    for each in read:
+        if begun:
+            begun(each.key)
+        yield each
+
+
+def _load(worker: Worker, index: int) -> Read:
+    """A sample, its picture as pixels too where the protocol looks at those: once, for all rows."""
     try:
         example = worker.data[index]
+        if getattr(worker.job.protocol, "wants_pixels", False):
+            pixels = transformed(worker.clip, [example.image])
+            pinned = pixels.pin_memory() if worker.clip.device.type == "cuda" else pixels
+            example = replace(example, pixels=pinned)
     except Exception as error:
         _stop_if_of_no_sample(error)
-        key = _key(worker.data, index)
-        for row in rows:
-            yield _line(index, key, row, seed_of(job.seed, key, row.method)) | _reason(error)
-        return
-    for row in rows:
-        seed = seed_of(job.seed, example.key, row.method)
+        return Read(index, _key(worker.data, index), error=error)
+    return Read(index, example.key, example)
+
+
+def _rows(worker: Worker, index: int) -> list[Row]:
+    """The rows that have this sample."""
+    return [row for row in worker.job.rows if index < (worker.job.counts or {}).get(row.name, len(worker.data))]
+
+
+def _sample(worker: Worker, read: Read) -> Iterator[dict]:
+    for row in _rows(worker, read.index):
+        seed = seed_of(worker.job.seed, read.key, row.method)
         began = time.perf_counter()
-        lines = list(_row(worker, state, example, row, seed))
+        lines = list(_row(lambda: _measured(worker, read, row, seed)))  # noqa: B023
         seconds = time.perf_counter() - began
         for line in lines:
-            yield _line(index, example.key, row, seed) | line | {"seconds": seconds}
+            yield _line(read.index, read.key, row, seed) | line | {"seconds": seconds}
 
 
-def _row(worker: Worker, state: object, example, row: Row, seed: int) -> Iterator[dict]:
+def _measured(worker: Worker, read: Read, row: Row, seed: int) -> Iterable[Measurement]:
+    if read.error:
+        raise read.error
+    return worker.job.protocol.measure(worker.clip, worker.state, read.example, row, seed)
+
+
+def _together(worker: Worker, group: Sequence[Read]) -> Iterator[dict]:
+    """The lines of several samples, one after the other, from passes that they shared row by row."""
+    found = {each.index: [] for each in group}
+    for row in worker.job.rows:
+        mine = [each for each in group if row in _rows(worker, each.index)]
+        began = time.perf_counter()
+        lines = _row_together(worker, mine, row)
+        seconds = (time.perf_counter() - began) / max(1, len(mine))
+        for each in mine:
+            seed = seed_of(worker.job.seed, each.key, row.method)
+            head = _line(each.index, each.key, row, seed)
+            found[each.index] += [head | line | {"seconds": seconds} for line in lines[each.index]]
+    yield from chain.from_iterable(found.values())
+
+
+def _row_together(worker: Worker, mine: Sequence[Read], row: Row) -> dict[int, list[dict]]:
+    """What one row gives for each of these samples."""
+    protocol, asked, lines = worker.job.protocol, {}, {}
+    for each in mine:
+        try:
+            if each.error:
+                raise each.error
+            seed = seed_of(worker.job.seed, each.key, row.method)
+            asked[each.index] = protocol.ask(worker.clip, worker.state, each.example, row, seed)
+        except Exception as error:
+            _stop_if_of_no_sample(error)
+            lines[each.index] = [_reason(error)]
+    try:
+        curves = embedded_together(worker.clip, list(asked.values()), path=protocol.path)
+    except Exception as error:
+        _stop_if_of_no_sample(error)
+        return lines | {index: [_reason(error)] for index in asked}
+    for (index, question), some in zip(asked.items(), curves, strict=True):
+        lines[index] = list(_row(lambda: question.read(some)))  # noqa: B023
+    return lines
+
+
+def _row(measured: Callable[[], Iterable[Measurement]]) -> Iterator[dict]:
     """What one row gives for one sample; whatever goes wrong is a line with the reason."""
     nothing = True
     try:
-        for one in worker.job.protocol.measure(worker.clip, state, example, row, seed):
+        for one in measured():
             nothing, value, steps = False, float(one.value), [float(step) for step in one.steps]
             line = {"modality": one.modality, "metric": one.metric}
             if isfinite(value) and all(map(isfinite, steps)):

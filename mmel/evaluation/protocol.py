@@ -29,7 +29,11 @@ class Measurement(NamedTuple):
 
 
 class EvaluationProtocol(Protocol):
-    """`prepare` runs once for a model and its data; `measure` once for each sample and row."""
+    """`prepare` runs once for a model and its data; `measure` once for each sample and row.
+
+    A protocol that edits pictures may also have `ask`, which gives an `editing.Question` for a sample and a row, so
+    that several samples share their passes. One with `wants_pixels` gets samples with `pixels`.
+    """
 
     name: str
 

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 
 import pandas as pd
@@ -19,7 +19,7 @@ from rich.text import Text
 from ..clip import Clip
 from ..errors import BadSetting, UnknownName
 from .crews import Alone, Crew, Processes
-from .job import DataName, Job, ModelName, protocol_named, rows_of
+from .job import DataName, Job, ModelName, protocol_named, rows_of, scoring_of
 from .measuring import Tick
 from .parts import Folder, shards_of
 from .protocol import EvaluationProtocol, Row
@@ -121,6 +121,8 @@ def run(
     Raises `EvaluationError` where the folder holds another run, and where the disk is full or a worker was lost:
     finished parts are kept, and the same call goes on behind them.
     """
+    if plan.shard_size % job.together:
+        raise BadSetting(f"a shard of {plan.shard_size} samples cannot hold groups of {job.together}: take a multiple.")
     folder, began = Folder(out), now()
     with plan.crew(job) as crew:
         folder.open(crew.header)
@@ -168,6 +170,10 @@ def evaluate(
     settings: Mapping[str, object] | None = None,  # of a protocol given by name
     seed: int = 0,
     threads: int | None = None,
+    readers: int | None = None,
+    scoring: str = "fp32",
+    batch: int = 64,
+    together: int = 1,
     out: str | os.PathLike | None = None,  # None: nothing is kept
     progress: bool = False,
     **plan,
@@ -178,19 +184,25 @@ def evaluate(
     of `mmel.evaluation.rows.ROWS`, `Row`s, or "all". The model is `clip`, or is loaded by its name. With a folder
     `out`, parts, `results.json` and `provenance.json` are written there, and the same call again reads what is done;
     another call with the same folder is refused, and the error says what differs. `plan`: shard_size, share (i, n),
-    workers, engine ("local" or "ray"), address, cpus, resamples; none of them changes a value.
+    workers, engine ("local" or "ray"), address, cpus, resamples; none of them changes a value, nor does the number of
+    `readers`, threads that decode pictures ahead of use.
+
+    For a GPU: `scoring` ("bf16" or "fp16") is the number type of passes that only score, `batch` the pictures in one of
+    them, and `together` the samples that share them. Gradients keep `precision`.
 
     Columns: index, sample, row, method, seed, modality, metric, value, steps, seconds, error, kind.
     """
-    chosen = protocol_named(protocol, settings)
+    chosen, how = protocol_named(protocol, settings), scoring_of(scoring, batch)
     job = Job(
         chosen,
         rows_of(rows, chosen.name, samples),
-        clip or ModelName(model, pretrained, device, precision),
+        replace(clip, scoring=how) if clip else ModelName(model, pretrained, device, precision, how),
         DataName(dataset, root, count) if isinstance(dataset, str) else dataset,
         counts,
         seed,
         threads,
+        readers,
+        together,
     )
     with TemporaryDirectory() as passing:
         outcome = run(job, out or passing, Plan(**plan), bar if progress else silent, reduce=out is not None)

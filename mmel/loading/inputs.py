@@ -51,11 +51,16 @@ def prepare_images(clip: Clip, images) -> Float[Tensor, "batch 3 height width"]:
         raise ImageError(f"images are a tensor, a picture, a path or a list of them; got {_short(images)}.")
     if wrong := [item for item in pictures if not isinstance(item, Picture)]:
         raise ImageError(f"a list of images holds PIL pictures or paths, or tensors only; this has {_short(wrong[0])}.")
+    return _check_images(clip, transformed(clip, pictures))
+
+
+def transformed(clip: Clip, pictures: Sequence[Picture]) -> Float[Tensor, "batch 3 height width"]:
+    """Pictures or paths as pixels, not yet checked, nor on the model's device: what can be done ahead of use."""
     read = [read_image(picture) for picture in pictures]
     _warn_world(clip, read)
     for picture in read:
         check_aspect(picture, clip.image_size)
-    return _check_images(clip, torch.stack([clip.preprocess(picture) for picture in read]))
+    return torch.stack([clip.preprocess(picture) for picture in read])
 
 
 def prepare_texts(clip: Clip, texts) -> Int[Tensor, "batch context"] | Float[Tensor, "batch embed"]:

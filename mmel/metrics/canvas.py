@@ -46,6 +46,13 @@ def read_canvas(image) -> Canvas:
     return Canvas(values.flatten(0, 1), tuple(values.shape[:2]), kind, not bytes_last)
 
 
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on that device. To a GPU it goes from pinned memory, so that nothing waits until it has arrived."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def give_back(pixels: Shaped[Tensor, "batch pixel 3"], like: Canvas):
     """Pictures of the type of `like`: a list of PIL pictures, or an array or a tensor with a batch axis."""
     images = pixels.unflatten(1, like.size)  # batch rows columns 3

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from .. import maps
-from .canvas import Canvas, give_back, read_canvas
+from .canvas import Canvas, give_back, read_canvas, sent
 from .checks import one_map
 from .fills import filled
 from .plan import check_steps, even_counts, own_fill, ranking, reaches_all, with_ends
@@ -36,7 +36,7 @@ class Edits:
 
     def __getitem__(self, points: slice | Int[Tensor, " points"]):
         """Pictures of the type that was given: a list of PIL pictures, an array or a tensor with a batch axis."""
-        fractions = self.fractions[points].to(self.order.device)
+        fractions = sent(self.fractions[points], self.order.device)
         mixed = self._ranked(fractions) if self.soft is None else self._mixed(fractions)
         return give_back(mixed, self.start)
 
@@ -74,8 +74,8 @@ def insertion_edits(
 def _edits(image, map, kind: str, steps, every, fraction, fill, ends, seed, order) -> Edits:
     canvas, inserting = read_canvas(image), kind == "insertion"
     check_steps(steps, every, fraction)
-    map = one_map(map).to(canvas.pixels.device)
-    map = map if tuple(map.shape) == canvas.size else maps.upsample(map[None], canvas.size)[0]
+    map = sent(one_map(map), canvas.pixels.device)
+    map = map if tuple(map.shape) == canvas.size else maps.stretched(map[None], canvas.size)[0]
     order, total = ranking(map.flatten(), order), map.numel()
     empty = canvas._replace(pixels=filled(own_fill(fill, kind), canvas, order, seed))
     start, finish = (empty, canvas) if inserting else (canvas, empty)

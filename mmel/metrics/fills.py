@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from ..errors import BadSetting, ShapeMismatch, UnknownName
-from .canvas import Canvas, read_canvas
+from .canvas import Canvas, read_canvas, sent
 from .checks import numbers, whole
 
 BLUR_SIZE, BLUR_SIGMA = 11, 5.0  # pixels: gkern(11, 5) of the RISE evaluation
@@ -25,7 +25,7 @@ def noise(canvas: Canvas, order: Int[Tensor, " pixel"], seed: int) -> Float[Tens
     Bytes: 0 to 255, cut to whole numbers. Floats: between each channel's smallest and largest value in the picture.
     """
     draw = torch.Generator("cpu").manual_seed(whole("seed", seed, 0))
-    values = torch.rand(len(order), 3, generator=draw).to(canvas.pixels.device)
+    values = sent(torch.rand(len(order), 3, generator=draw), canvas.pixels.device)
     if canvas.pixels.dtype == torch.uint8:
         values = values * 255.0
     else:
@@ -50,7 +50,7 @@ def blur(canvas: Canvas, order: Int[Tensor, " pixel"], seed: int) -> Float[Tenso
     Outside the picture lies zero for floats, as there (normalised: the mean colour), and the edge itself for bytes,
     where zeros would draw a dark frame.
     """
-    kernel = torch.from_numpy(blur_kernel()).float().to(canvas.pixels.device)
+    kernel = sent(torch.from_numpy(blur_kernel()).float(), canvas.pixels.device)
     images = canvas.pixels.float().T.unflatten(1, canvas.size)[:, None]  # 3 1 rows columns
     mode = "replicate" if canvas.pixels.dtype == torch.uint8 else "constant"
     images = F.pad(images, (BLUR_SIZE // 2,) * 4, mode=mode)

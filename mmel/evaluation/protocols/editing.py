@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from ...clip import Clip
 from ...metrics import Edits, deletion_edits, insertion_edits
-from .scoring import AT_ONCE, embed_pictures
+from ...metrics.canvas import sent
+from .scoring import embed_pixels, ready
 
 EDITS = {"deletion": deletion_edits, "insertion": insertion_edits}
 
@@ -26,8 +28,16 @@ class Ask(NamedTuple):
     seed: int = 0
 
 
+class Question(NamedTuple):
+    """All curves of one picture (PIL, RGB), and what is made of them."""
+
+    image: object
+    asks: Sequence[Ask]
+    read: Callable[[Sequence[Embedded]], Iterator] = iter
+
+
 class Embedded(NamedTuple):
-    """The points of a curve as embeddings: any score can be read from them without the model."""
+    """The points of a curve as embeddings, on the model's device: any score can be read from them without the model."""
 
     fractions: Float[Tensor, " points"]
     embeds: Float[Tensor, "points embed"]
@@ -37,14 +47,33 @@ def embedded_curves(clip: Clip, image, asks: Sequence[Ask], *, path: str = "devi
     """The curves of one picture (PIL, RGB), in the order asked for.
 
     Pictures are made, and on `path="device"` prepared, on the model's device, and go through it some at a time
-    whichever curve they belong to.
+    whichever curve they belong to. Where the maps come from the CPU, nothing in here waits for a GPU.
     """
-    pixels = torch.from_numpy(np.array(image.convert("RGB"))).to(clip.device)  # rows columns 3
-    made = [_edits(pixels, ask) for ask in asks]
-    keys = [list(_keys(ask, edits)) for ask, edits in zip(asks, made, strict=True)]
-    found = _embedded(clip, _first_of_each(made, keys), path)
-    pairs = zip(made, keys, strict=True)
-    return [Embedded(edits.fractions, torch.stack([found[key] for key in own])) for edits, own in pairs]
+    return embedded_together(clip, [Question(image, asks)], path=path)[0]
+
+
+@torch.no_grad()
+def embedded_together(clip: Clip, asked: Sequence[Question], *, path: str = "device") -> list[list[Embedded]]:
+    """The curves of several pictures, which share the passes: a list for each picture."""
+    made, keys = [], []
+    for place, one in enumerate(asked):
+        pixels = sent(torch.from_numpy(np.array(one.image.convert("RGB"))), clip.device)  # rows columns 3
+        made.append([_edits(pixels, ask) for ask in one.asks])
+        keys.append([[(place, *key) for key in _keys(*pair)] for pair in zip(one.asks, made[-1], strict=True)])
+    pictures = (pair for pair in zip(made, keys, strict=True) for pair in _first_of_each(*pair))
+    found = _embedded(clip, pictures, path)
+    return [
+        [Embedded(edits.fractions, torch.stack([found[key] for key in own])) for edits, own in zip(*pair, strict=True)]
+        for pair in zip(made, keys, strict=True)
+    ]
+
+
+def cosines_of(
+    curves: Sequence[Embedded], classes: Float[Tensor, "class embed"]
+) -> list[Float[Tensor, "points class"]]:
+    """The cosines of every point with every class, off the device: all curves in one transfer."""
+    cosines = torch.cat([curve.embeds @ classes.T for curve in curves]).cpu()
+    return list(cosines.split([len(curve.embeds) for curve in curves]))
 
 
 def _edits(pixels: UInt8[Tensor, "rows columns 3"], ask: Ask) -> Edits:
@@ -75,18 +104,20 @@ def _first_of_each(made: Sequence[Edits], keys: Sequence[Sequence[tuple]]) -> It
 
 
 def _embedded(clip: Clip, pictures: Iterable[tuple[tuple, Tensor]], path: str) -> dict[tuple, Tensor]:
-    """Key -> embedding, at most `AT_ONCE` pictures in memory."""
+    """Key -> embedding, at most `clip.scoring.batch` pictures in memory."""
     found, waiting = {}, []
     for pair in pictures:
         waiting.append(pair)
-        if len(waiting) == AT_ONCE:
+        if len(waiting) == clip.scoring.batch:
             found |= _flushed(clip, waiting, path)
             waiting = []
     return found | _flushed(clip, waiting, path)
 
 
 def _flushed(clip: Clip, waiting: Sequence[tuple[tuple, Tensor]], path: str) -> dict[tuple, Tensor]:
+    """One pass, of pictures that may have several sizes before they are made ready."""
     if not waiting:
         return {}
-    embeds = embed_pictures(clip, torch.stack([picture for _, picture in waiting]), path)
-    return dict(zip([key for key, _ in waiting], embeds, strict=True))
+    alike = groupby((picture for _, picture in waiting), key=lambda picture: picture.shape)
+    pixels = torch.cat([ready(clip, torch.stack(list(some)), path) for _, some in alike])
+    return dict(zip([key for key, _ in waiting], embed_pixels(clip, pixels), strict=True))

@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...clip import Clip, embed_text, prepare_images
+from ...clip import Clip, embed_text
 from ...errors import DatasetError
 from ..protocol import Measurement, Row
 from .finding import Named, judged_maps, named_by, objects_found, questions_of
 from .making import image_maps
-from .scoring import class_embeds
+from .scoring import class_embeds, pixels_of
 
 
 class Asked(NamedTuple):
@@ -30,6 +30,7 @@ class Localisation:
     """One map for each thing in the picture, judged on its mask, and one for the caption, judged on all of them."""
 
     name: str = "localisation"
+    wants_pixels = True  # of each sample, made once for all rows
 
     def prepare(self, clip: Clip, data) -> Asked:
         """The class ensembles of the dataset, which ask for things by name."""
@@ -43,7 +44,7 @@ class Localisation:
         names = [name for name in masks if name in state.places]
         if not names:
             raise DatasetError(f"{example.key} has no mask of a known class, which localisation needs.")
-        pixels = prepare_images(clip, example.image)
+        pixels = pixels_of(clip, example)
         asked = state.embeds[[state.places[name] for name in names]]
         named = _spoken(example, masks)
         embeds = torch.cat([asked, embed_text(clip, named[0]).detach()]) if named else asked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -11,10 +11,11 @@ from jaxtyping import Float
 from scipy.stats import t as student
 from torch import Tensor
 
+from ...errors import BadSetting
 from ...metrics import FILLS, step_auc
-from .editing import Ask, Embedded
+from .editing import Ask, Embedded, cosines_of
 
-STEPS = 20
+STEPS = 20  # of a curve; a multiple of 4, so that every fraction ends on one
 SCORES = ("cosine", "probability", "hit@1")
 FRACTIONS = (0.25, 0.5, 1.0)
 ENDS = ("both", "original", "none")
@@ -37,32 +38,34 @@ class View(NamedTuple):
 VIEWS = tuple(View(*each) for each in product(("deletion", "insertion"), FILLS, SCORES, FRACTIONS, ENDS))
 
 
-def asks_of(map: Float[Tensor, "rows columns"], seed: int) -> list[Ask]:
+def asks_of(map: Float[Tensor, "rows columns"], seed: int, steps: int = STEPS) -> list[Ask]:
     """The curves that every view can be read from: one a kind and fill, over the whole picture."""
-    how = {"steps": STEPS, "fraction": 1.0, "ends": "both"}
+    if steps < 8 or steps % 4:
+        raise BadSetting(f"steps is a multiple of 4 from 8 on, so that a quarter of them is a curve; got {steps!r}.")
+    how = {"steps": steps, "fraction": 1.0, "ends": "both"}
     return [Ask(kind, map, {**how, "fill": fill}, seed) for kind in ("deletion", "insertion") for fill in FILLS]
 
 
 def areas_of(
-    curves: Iterable[Embedded], classes: Float[Tensor, "class embed"], label: int, scale: float
+    curves: Sequence[Embedded], classes: Float[Tensor, "class embed"], label: int, scale: float, steps: int = STEPS
 ) -> dict[str, float]:
     """The area of every view, by `step_auc`: as if its points stood at equal distances."""
     pairs = [(kind, fill) for kind in ("deletion", "insertion") for fill in FILLS]
     scores = {}
-    for (kind, fill), curve in zip(pairs, curves, strict=True):
-        cosines = (curve.embeds @ classes.T).cpu().double()  # points class
+    for (kind, fill), cosines in zip(pairs, cosines_of(curves, classes), strict=True):
+        cosines = cosines.double()  # points class
         values = (cosines[:, label], (scale * cosines).softmax(1)[:, label], (cosines.argmax(1) == label).double())
         scores |= {(kind, fill, score): value for score, value in zip(SCORES, values, strict=True)}
-    return {view.name: float(step_auc(scores[view[:3]][list(points_of(view))])) for view in VIEWS}
+    return {view.name: float(step_auc(scores[view[:3]][list(points_of(view, steps))])) for view in VIEWS}
 
 
-def points_of(view: View) -> Iterable[int]:
+def points_of(view: View, steps: int = STEPS) -> Iterable[int]:
     """Which points of a whole curve this view reads: as the edits of a shorter protocol with these end points."""
-    last = round(STEPS * view.fraction)
-    whole, empty = (0, STEPS) if view.kind == "deletion" else (STEPS, 0)
+    last = round(steps * view.fraction)
+    whole, empty = (0, steps) if view.kind == "deletion" else (steps, 0)
     wanted = {"both": {whole, empty}, "original": {whole}, "none": set()}[view.ends]
-    middle = set(range(1, min(last, STEPS - 1) + 1))
-    return sorted(middle | wanted | ({STEPS} if last == STEPS else set()))
+    middle = set(range(1, min(last, steps - 1) + 1))
+    return sorted(middle | wanted | ({steps} if last == steps else set()))
 
 
 class Flip(NamedTuple):

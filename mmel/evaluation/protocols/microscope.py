@@ -7,18 +7,21 @@ from dataclasses import dataclass
 
 from ...clip import Clip
 from ..protocol import Measurement, Row
-from .editing import embedded_curves
-from .looking import areas_of, asks_of
+from .editing import Question, embedded_curves
+from .looking import STEPS, areas_of, asks_of
 from .making import image_maps
+from .scoring import pixels_of
 from .table2 import Classes, Table2
 
 
 @dataclass(frozen=True)
 class Microscope:
-    """A map for the true label, and the area of each of `looking.VIEWS`: 156 pictures a map, however many views."""
+    """A map for the true label, and the area of each of `looking.VIEWS`: of 156 pictures a map with 20 steps."""
 
     path: str = "device"
+    steps: int = STEPS
     name: str = "microscope"
+    wants_pixels = True  # of each sample, made once for all rows
 
     def prepare(self, clip: Clip, data) -> Classes:
         """The class ensembles, as of Table 2."""
@@ -26,7 +29,15 @@ class Microscope:
 
     def measure(self, clip: Clip, state: Classes, example, row: Row, seed: int) -> Iterator[Measurement]:
         """One area a view."""
-        (map,) = image_maps(clip, row, example.image, state.embeds[[example.label]], seed)
-        curves = embedded_curves(clip, example.image, asks_of(map, seed), path=self.path)
-        for name, area in areas_of(curves, state.embeds, example.label, state.scale).items():
-            yield Measurement("image", name, area, [])
+        asked = self.ask(clip, state, example, row, seed)
+        yield from asked.read(embedded_curves(clip, asked.image, asked.asks, path=self.path))
+
+    def ask(self, clip: Clip, state: Classes, example, row: Row, seed: int) -> Question:
+        """The curves to embed, alone or together with those of other pictures, and how they are read."""
+        (map,) = image_maps(clip, row, pixels_of(clip, example), state.embeds[[example.label]], seed).cpu()
+
+        def read(curves) -> Iterator[Measurement]:
+            for name, area in areas_of(curves, state.embeds, example.label, state.scale, self.steps).items():
+                yield Measurement("image", name, area, [])
+
+        return Question(example.image, asks_of(map, seed, self.steps), read)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -10,13 +11,22 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
-from ...clip import Clip, embed_image, embed_text, prepare_images, prepare_texts
+from ... import clip as clips
+from ...clip import Clip, embed_text, normalize_pixels, prepare_images, prepare_texts, scoring
 from ...errors import TextError, UnsupportedModel
+from ...metrics.canvas import sent
+from ...types import PLAIN
 
 GEOMETRY = ("Resize", "CenterCrop")  # steps of a picture transform that take pixels as well as pictures
 SKIPPED = ("MaybeConvertMode", "MaybeToTensor", "ToTensor", "_convert_to_rgb", "function")
 PATHS = ("exact", "device")
-AT_ONCE = 64  # pictures in one forward pass
+
+
+def pixels_of(clip: Clip, example) -> Float[Tensor, "1 3 height width"]:
+    """A sample's picture as pixels on the model's device: those that a reader made ahead, or made here."""
+    if example.pixels is None:
+        return prepare_images(clip, example.image)
+    return sent(example.pixels, clip.device).to(clip.dtype)
 
 
 def device_pixels(clip: Clip, pictures: UInt8[Tensor, "batch rows columns 3"]) -> Float[Tensor, "batch 3 height width"]:
@@ -26,13 +36,14 @@ def device_pixels(clip: Clip, pictures: UInt8[Tensor, "batch rows columns 3"]) -
     -----
     Where pictures are resized, a channel may differ from PIL's by one step of 255, for PIL rounds after each axis.
     """
-    pixels = pictures.to(clip.device).permute(0, 3, 1, 2).contiguous()  # batch 3 rows columns
+    pixels = sent(pictures, clip.device).permute(0, 3, 1, 2).contiguous()  # batch 3 rows columns
     for step in getattr(clip.preprocess, "transforms", (None,)):
         name = type(step).__name__
         if name in GEOMETRY:
             pixels = step(pixels)
         elif name == "Normalize":
-            pixels = step(pixels.to(clip.dtype) / 255)
+            mean, std = (sent(torch.as_tensor(each, dtype=clip.dtype), clip.device) for each in (step.mean, step.std))
+            pixels = normalize_pixels(pixels.to(clip.dtype) / 255, mean, std)  # the step itself would wait
         elif name not in SKIPPED:
             raise UnsupportedModel(
                 f"the picture transform of {clip.name!r} has a step {name!r} that is not known to work on pixels: "
@@ -41,38 +52,40 @@ def device_pixels(clip: Clip, pictures: UInt8[Tensor, "batch rows columns 3"]) -
     return pixels
 
 
-@torch.no_grad()
 def embed_pictures(
     clip: Clip, pictures: UInt8[Tensor, "batch rows columns 3"], path: str = "device"
 ) -> Float[Tensor, "batch embed"]:
     """Embeddings of edited pictures; `path` "exact" sends each through PIL and the transform, as official code does."""
-    parts = []
-    for some in pictures.split(AT_ONCE):
-        if path == "exact":
-            pixels = prepare_images(clip, [Image.fromarray(one) for one in some.cpu().numpy()])
-        else:
-            pixels = device_pixels(clip, some)
-        parts.append(embed_image(clip, pixels).float())
-    return torch.cat(parts)
+    return torch.cat([embed_pixels(clip, ready(clip, some, path)) for some in pictures.split(clip.scoring.batch)])
 
 
-@torch.no_grad()
+def ready(
+    clip: Clip, pictures: UInt8[Tensor, "batch rows columns 3"], path: str
+) -> Float[Tensor, "batch 3 height width"]:
+    """Pictures of one size as the model's pixels, by one of `PATHS`."""
+    if path == "exact":
+        return prepare_images(clip, [Image.fromarray(one) for one in pictures.cpu().numpy()])
+    return device_pixels(clip, pictures)
+
+
 def embed_pixels(clip: Clip, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch embed"]:
     """Embeddings of pixels that are prepared already, some at a time."""
-    return torch.cat([embed_image(clip, some).float() for some in pixels.split(AT_ONCE)])
+    with scoring(clip):
+        return torch.cat([clips.embed_pixels(clip, some).float() for some in pixels.split(clip.scoring.batch)])
 
 
-@torch.no_grad()
 def embed_tokens(clip: Clip, tokens: Int[Tensor, "batch context"]) -> Float[Tensor, "batch embed"]:
     """Embeddings of texts, each different one embedded once."""
     different, which = torch.unique(tokens, dim=0, return_inverse=True)
-    made = torch.cat([embed_text(clip, some).float() for some in different.split(4 * AT_ONCE)])
+    with scoring(clip):
+        made = torch.cat([embed_text(clip, some).float() for some in different.split(4 * clip.scoring.batch)])
     return made[which]
 
 
 @torch.no_grad()
 def class_embeds(clip: Clip, prompts: Sequence[Sequence[str]]) -> Float[Tensor, "class embed"]:
     """One unit embedding a class: the mean of its prompts' unit embeddings, as build_zero_shot_classifier makes it."""
+    clip = replace(clip, scoring=PLAIN)  # once for a whole run
     flat = embed_tokens(clip, torch.cat([prepare_texts(clip, list(each)) for each in prompts]))
     means = torch.stack([each.mean(0) for each in flat.split([len(each) for each in prompts])])
     return F.normalize(means, dim=-1)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
-from ...clip import Clip, embed_text, prepare_images
+from ...clip import Clip, embed_text
 from ..protocol import Measurement, Row
 from ..rows import draws, has_text_map
 from .keeping import image_confidence, text_confidence
 from .making import image_maps, text_maps
-from .scoring import embed_pixels
+from .scoring import embed_pixels, pixels_of
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Table1:
     runs: int = 10
     captions: int = 1  # of each picture
     name: str = "table1"
+    wants_pixels = True  # of each sample, made once for all rows
 
     def prepare(self, clip: Clip, data) -> None:
         """Nothing: every sample stands by itself."""
@@ -28,7 +29,7 @@ class Table1:
     def measure(self, clip: Clip, state: None, example, row: Row, seed: int) -> Iterator[Measurement]:
         """The two metrics of the picture, and those of its captions; `steps` are the runs, `value` is their mean."""
         texts = list(example.captions[: self.captions])
-        pixels = prepare_images(clip, example.image)
+        pixels = pixels_of(clip, example)
         embeds = embed_text(clip, texts).detach()
         seen = embed_pixels(clip, pixels)[0]
         image_runs, text_runs = [], []

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...clip import Clip, prepare_images
+from ...clip import Clip
 from ...errors import DatasetError
 from ...metrics import PROTOCOLS, auc, hits_at_k, step_auc
+from ...types import PLAIN
 from ..protocol import Measurement, Row
-from .editing import Ask, Embedded, embedded_curves
+from .editing import Ask, Embedded, Question, cosines_of, embedded_curves
 from .making import image_maps
-from .scoring import class_embeds, embed_pixels
+from .scoring import class_embeds, embed_pixels, pixels_of
 
 KINDS = ("deletion", "insertion")
 KS = (1, 5)
@@ -43,6 +44,7 @@ class Table2:
     path: str = "device"  # "exact": every edited picture goes through PIL
     classes: Classes | None = None  # what `prepare` made for another evaluation; None: made anew
     name: str = "table2"
+    wants_pixels = True  # of each sample, made once for all rows
 
     def prepare(self, clip: Clip, data) -> Classes:
         """The class ensembles, from the dataset's own prompts."""
@@ -55,34 +57,43 @@ class Table2:
 
     def measure(self, clip: Clip, state: Classes, example, row: Row, seed: int) -> Iterator[Measurement]:
         """Areas of the curves of one picture; `steps` are their points. A right prediction has one map, made once."""
+        asked = self.ask(clip, state, example, row, seed)
+        yield from asked.read(embedded_curves(clip, asked.image, asked.asks, path=self.path))
+
+    def ask(self, clip: Clip, state: Classes, example, row: Row, seed: int) -> Question:
+        """The curves to embed, alone or together with those of other pictures, and how they are read."""
         if example.label is None:
             raise DatasetError(f"{example.key} has no label, which table2 needs.")
-        pixels = prepare_images(clip, example.image)
-        predicted = int((embed_pixels(clip, pixels)[0] @ state.embeds.T).argmax())
+        pixels = pixels_of(clip, example)
+        seen = embed_pixels(replace(clip, scoring=PLAIN), pixels)  # it decides what is explained
+        predicted = int((seen[0] @ state.embeds.T).argmax())
         labels = {"true": example.label, "predicted": predicted}
         wanted = list(dict.fromkeys(labels[target] for target in self.targets))
-        maps = image_maps(clip, row, pixels.expand(len(wanted), -1, -1, -1), state.embeds[wanted], seed)
+        maps = image_maps(clip, row, pixels.expand(len(wanted), -1, -1, -1), state.embeds[wanted], seed).cpu()
         asks = [Ask(kind, map, PROTOCOLS[p], seed) for map in maps for p in self.protocols for kind in KINDS]
-        curves = iter(embedded_curves(clip, example.image, asks, path=self.path))
-        made = {(label, p, kind): next(curves) for label in wanted for p in self.protocols for kind in KINDS}
+        return Question(example.image, asks, lambda curves: self._read(curves, state, example.label, labels, wanted))
+
+    def _read(self, curves: Sequence[Embedded], state: Classes, label: int, labels, wanted) -> Iterator[Measurement]:
+        pairs = iter(zip(curves, cosines_of(curves, state.embeds), strict=True))
+        made = {(map, p, kind): next(pairs) for map in wanted for p in self.protocols for kind in KINDS}
         for target in self.targets:
             for protocol in self.protocols:
                 for kind in KINDS:
-                    curve = made[labels[target], protocol, kind]
-                    read = official_scores if protocol == "official" else full_scores
-                    yield from read(curve, state, example.label, kind, target)
+                    curve, cosines = made[labels[target], protocol, kind]
+                    if protocol == "official":
+                        yield from official_scores(cosines, label, kind, target)
+                    else:
+                        yield from full_scores(curve.fractions, cosines, state.scale, label, kind, target)
 
 
-def official_scores(curve: Embedded, state: Classes, label: int, kind: str, target: str) -> Iterator[Measurement]:
+def official_scores(cosines: Float[Tensor, "points class"], label: int, kind, target) -> Iterator[Measurement]:
     """Hits at 1 and 5 at each point, and their area as if the points stood at equal distances."""
-    similarities = curve.embeds @ state.embeds.T  # points class
     for k in KS:
-        hits = hits_at_k(similarities, [label] * len(similarities), k)
+        hits = hits_at_k(cosines, [label] * len(cosines), k)
         yield Measurement("image", f"{kind} {target} @{k}", float(step_auc(hits)), hits.tolist())
 
 
-def full_scores(curve: Embedded, state: Classes, label: int, kind: str, target: str) -> Iterator[Measurement]:
+def full_scores(fractions, cosines, scale: float, label: int, kind: str, target: str) -> Iterator[Measurement]:
     """The probability of the true label at each point, and the area over the true share of edited pixels."""
-    cosines = (curve.embeds @ state.embeds.T).double().cpu()
-    values = torch.softmax(state.scale * cosines, 1)[:, label]
-    yield Measurement("image", f"{kind} {target} probability", float(auc(curve.fractions, values)), values.tolist())
+    values = torch.softmax(scale * cosines.double(), 1)[:, label]
+    yield Measurement("image", f"{kind} {target} probability", float(auc(fractions, values)), values.tolist())

@@ -14,7 +14,7 @@ from ...metrics import step_auc
 from ..protocol import Measurement, Row
 from .making import text_maps
 from .retrieval import KS, Gallery, Retrieved, edited_texts, embed_edited, retrieved
-from .scoring import AT_ONCE, embed_pixels, embed_tokens
+from .scoring import embed_pixels, embed_tokens, pixels_of
 
 KINDS = ("deletion", "insertion")
 
@@ -24,7 +24,7 @@ class Searched(NamedTuple):
 
     gallery: Gallery
     places: Mapping[str, int]
-    memo: dict[str, dict[bytes, object]]  # of the sample at hand: its edited texts, for the next row
+    memo: dict[str, dict[bytes, object]]  # edited texts of the sample at hand, for the next row, and of those kept
     manifest: str = ""  # of the dataset that it was made from
 
 
@@ -39,7 +39,9 @@ class Table3:
     steps: int = 10
     captions: int = 5  # of each picture
     gallery: object = None  # the dataset to look in, or what `prepare` made of it; None: the one that is evaluated
+    keep: int = 0  # of the first so many samples edited texts are remembered, for whoever asks about them later
     name: str = "table3"
+    wants_pixels = True  # of each sample, made once for all rows
 
     def prepare(self, clip: Clip, data) -> Searched:
         """Embeddings of the whole gallery."""
@@ -47,8 +49,8 @@ class Table3:
             return self.gallery
         data = self.gallery or data
         pictures, texts, owner, places = [], [], [], {}
-        for start in range(0, len(data), AT_ONCE):
-            some = list(data[start : start + AT_ONCE])
+        for start in range(0, len(data), size := clip.scoring.batch):
+            some = list(data[start : start + size])
             pictures.append(embed_pixels(clip, torch.cat([prepare_images(clip, each.image) for each in some])))
             for example in some:
                 places[example.key] = len(places)
@@ -65,9 +67,10 @@ class Table3:
         if example.key not in state.places:
             raise DatasetError(f"{example.key} is not in the gallery: evaluate samples that it holds.")
         texts = list(example.captions[: self.captions])
-        maps = text_maps(clip, row, prepare_images(clip, example.image), texts, seed).cpu()
+        maps = text_maps(clip, row, pixels_of(clip, example), texts, seed).cpu()
         if example.key not in state.memo:
-            state.memo.clear()
+            for key in list(state.memo)[self.keep :]:
+                del state.memo[key]
         memo = state.memo.setdefault(example.key, {})
         for reading in self.readings:
             for kind in KINDS:

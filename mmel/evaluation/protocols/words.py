@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
-from ...clip import Clip, prepare_images
+from ...clip import Clip
 from ...errors import DatasetError
 from ..protocol import Measurement, Row
 from .making import text_maps
+from .scoring import pixels_of
 from .wording import SCORES, judged_words, word_truth
 
 
@@ -20,6 +21,7 @@ class Words:
     captions: int = 5  # of each picture
     roles: tuple[str, ...] = ("object",)
     name: str = "words"
+    wants_pixels = True  # of each sample, made once for all rows
 
     def prepare(self, clip: Clip, data) -> None:
         """Nothing: every sample stands by itself."""
@@ -31,7 +33,7 @@ class Words:
             raise DatasetError(f"{example.key} has no words of known meaning: take a dataset of the bundled world.")
         captions = scene.captions[: self.captions]
         texts = [caption.text for caption in captions]
-        maps = text_maps(clip, row, prepare_images(clip, example.image), texts, seed).cpu()
+        maps = text_maps(clip, row, pixels_of(clip, example), texts, seed).cpu()
         found = []
         for caption, map in zip(captions, maps, strict=True):
             truth = word_truth(clip, caption, self.roles)
