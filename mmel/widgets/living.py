@@ -28,6 +28,7 @@ from ..maps import normalize, upsample
 from ..metrics import energy_pointing_game
 from ..scenes import Scene
 from ..scenes.captions import assemble, noun_phrase
+from ..scenes.objects import find
 
 SIDE = 224  # pixels of a panel
 
@@ -163,7 +164,8 @@ def stops_of(scene: Scene) -> tuple[Stop, ...]:
     """Each object that a scene's first caption names, asked for by itself, and then the whole caption."""
     caption, stops = scene.captions[0], []
     for word in (word for word in caption.words if word.role == "object"):
-        asked = assemble(noun_phrase(scene.objects[word.objects[0]], word.objects, word.text.lower())).text
+        thing = find(scene.objects[word.objects[0]].name)
+        asked = assemble(noun_phrase(thing, word.objects, word.text if len(word.objects) == 1 else thing.name)).text
         mask = scene.masks[list(word.objects)].any(0)
         stops.append(Stop(asked, word.start, word.end, f"the {word.text}", mask))
     things = " or ".join(stop.thing for stop in stops)
