@@ -132,7 +132,7 @@
       still.setAttribute("aria-hidden", "true");
       still.after(canvases[place]);
     });
-    root.querySelector(".lv-caption").append(pause);
+    root.querySelector(".lv-ask").append(pause);
     root.classList.add("lv-plays");
     show(0, { moving: false });
     play(!calm.matches);
