@@ -14,6 +14,7 @@ from pathlib import Path
 import equations
 import pages_exercises
 import pages_ledger
+import pages_living
 import pages_reference
 from sphinx.application import Sphinx
 from sphinx.util import logging
@@ -41,11 +42,12 @@ PARTS: dict[str, Callable[[str | None], str]] = {
     "research-question": lambda name: raw(pages_ledger.question(ROOT, staged(ROOT), str(name))),
     "equation-table": lambda _: equations.page(ROOT),
     "api-reference": lambda _: raw(pages_reference.page(ROOT)),
+    "living-figure": lambda _: raw(pages_living.figure(ROOT, staged(ROOT))),
     "exercise-list": lambda _: pages_exercises.page(ROOT),
 }
 SOURCES = (  # a page with a made part is built again when one of these changes
     "book/claims.yml", "book/paper_tables.csv", "runs/*/results.json", "executed/run.json", "mmel/**/*.py",
-    "tests/test_*.py", "tools/*.py", "notebooks/**/*.ipynb",
+    "mmel/widgets/page/*", "tests/test_*.py", "tools/*.py", "notebooks/**/*.ipynb",
 )  # fmt: skip
 
 

@@ -96,6 +96,31 @@ NUMBERS = (
         praise="A few per cent. Two patches change places only if Grad-ECLIP's values are closer than that.",
     ),
     Exercise(
+        "text-mask", "Who may look at whom?", 5,
+        "A caption has five tokens; start and end of text stand around it. The text tower's causal mask lets a "
+        "position look at itself and at what stands before it. How many entries of one attention pattern over "
+        "these positions can differ from 0?",
+        Numeric(28, 0, (
+            (49, "That is every pair, as in the image tower. The mask forbids to look ahead."),
+            (21, "A position looks at itself too."),
+            (15, "The start and the end of the text are positions as well."),
+        ), "How many positions are there, and how many may the first, the second, the last of them look at?"),
+        praise="Only the last row, the end of the text, sees the whole sentence: there the embedding is read.",
+    ),
+    Exercise(
+        "text-relu", "Where the ReLU stands", 10,
+        "Two blocks say about three words: $s_1 = (2, -1, 3)$ and $s_2 = (-3, 2, 1)$, each number the sum over the "
+        "channels of {eq}`eq-8`'s product. Make the map as Grad-ECLIP's official code makes it for *texts*, and "
+        "divide it by its sum. What is the share of the third word?",
+        Numeric(0.8, 5e-4, (
+            (0.5, "That is a ReLU for each block and then the sum, as for pictures. For texts the ReLU comes last."),
+            (1, "That leaves the first word's -1 in the sum: a ReLU is still to come."),
+            (4, "That is the value. Divide it by the sum of the map."),
+        ), "Add the two blocks, then set what is below 0 to 0, then divide by the sum."),
+        equations=("8",),
+        praise="With a ReLU for each block it would be 0.5: the block that argues against a word would not be heard.",
+    ),
+    Exercise(
         "4.2-drop", "Confidence drop by hand", 10,
         "Three pictures score 0.8, 0.6 and 0.5. With only the salient regions kept they score 0.6, 0.7 and 0.5. "
         "What is the mean "

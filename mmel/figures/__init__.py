@@ -10,10 +10,11 @@ from .frame import FORMATS, Drawing, save
 from .panels import Explained, explanation, explanations, row
 from .pictures import grid, overlay, scenes
 from .plots import bars, curves, heat, histogram
+from .word_table import word_table
 from .words import Words, word_strip, words_of
 
 __all__ = [
     "FORMATS", "Drawing", "Explained", "Words",
     "bands", "bars", "curves", "explanation", "explanations", "forest", "grid", "heat", "histogram", "markdown_table",
-    "overlay", "row", "save", "scenes", "word_strip", "words_of",
+    "overlay", "row", "save", "scenes", "word_strip", "word_table", "words_of",
 ]  # fmt: skip
