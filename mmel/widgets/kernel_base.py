@@ -183,7 +183,9 @@ class Side(W.VBox):
 
     @property
     def title(self) -> str:
-        return self.method.value + (f", {self.layers.label}" if "layers" in self.asked[1] and self.layers.value else "")
+        if self.layers.disabled or not self.layers.value:
+            return self.method.value
+        return f"{self.method.value}, blocks: {self.layers.label}"
 
 
 def explained(live: Live, picture: Image.Image, text: str, side: Side) -> Attribution:

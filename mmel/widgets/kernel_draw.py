@@ -16,7 +16,7 @@ from ..figures.pictures import ALPHA, PALE
 from ..figures.words import Words, readable, short
 from ..maps import upsample
 
-SIDE, GAP, MARGIN = 280, 18, 14  # pixels: a column's width, what lies between two, and around all
+SIDE, GAP, MARGIN = 240, 18, 14  # pixels: a column's width, what lies between two, and around all
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -63,8 +63,9 @@ def bar(map) -> Image.Image:
     row = (scale(np.linspace(low, high, SIDE))[None, :, :3] * 255).round().astype(np.uint8)
     made.paste(Image.fromarray(np.repeat(row, 10, 0)), (0, 4))
     pen = ImageDraw.Draw(made)
-    pen.text((0, 17), short(low), INK, font(12))
-    pen.text((SIDE, 17), short(high), INK, font(12), anchor="ra")
+    ends = [short(low), short(high)] if short(low) != short(high) else [f"{low:.4g}", f"{high:.4g}"]
+    pen.text((0, 17), ends[0], INK, font(12))
+    pen.text((SIDE, 17), ends[1], INK, font(12), anchor="ra")
     return made
 
 
@@ -116,8 +117,9 @@ def plotted(fractions: Sequence[float], values: Sequence[float], at: int, below:
     x, y = points[at]
     pen.line((x, 1, x, SIDE - 2), MUTED, 1)
     pen.ellipse((x - 6, y - 6, x + 6, y + 6), fill=HUES[1], outline="white", width=2)
-    pen.text((6, 4), short(high), INK, font(12))
-    pen.text((6, SIDE - 4), short(low), INK, font(12), anchor="ls")
+    for value, y, anchor in ((high, 5, "la"), (low, SIDE - 6, "ls")):
+        pen.rectangle(pen.textbbox((6, y), short(value), font(12), anchor), fill="white")
+        pen.text((6, y), short(value), INK, font(12), anchor=anchor)
     pen.text((SIDE / 2, SIDE + 14), below, MUTED, font(12), anchor="mm")
     return made
 
@@ -132,9 +134,17 @@ def stacked(parts: Sequence[Image.Image], gap: int = 6) -> Image.Image:
     return made
 
 
+def taller(picture: Image.Image, height: int) -> Image.Image:
+    """A picture with white below it."""
+    made = Image.new("RGB", (picture.width, height), "white")
+    made.paste(picture)
+    return made
+
+
 def sheet(title: str, columns: Sequence[Sequence[Image.Image]]) -> Image.Image:
-    """Columns beside each other below a title."""
-    stacks = [stacked(parts) for parts in columns]
+    """Columns beside each other below a title. What stands first in each, its name, takes the same room in all."""
+    room = max(parts[0].height for parts in columns)
+    stacks = [stacked([taller(parts[0], room), *parts[1:]]) for parts in columns]
     inner = len(stacks) * (SIDE + GAP) - GAP
     head = [line(title, size=17, bold=True, width=inner)] if title else []
     body = Image.new("RGB", (inner, max(stack.height for stack in stacks)), "white")

@@ -35,12 +35,12 @@ class Ladder(Live):
             [line(name), painted(shown, maps[step][0]), bar(maps[step][0])],
             [line(f"rank correlation {alike[step]:.3f}"), plotted(range(len(rungs)), alike, step, "steps")],
         ]
-        words = f"{name[0].upper()}{name[1:]}; {rung.share.tower:.0%} of the image tower."
+        words = f"{name[0].upper()}{name[1:]}; {rung.share.tower:.1%} of the image tower."
         words += f" Rank correlation with the trained map: {alike[step]:.3f}."
         return Seen(sheet(f"\u201c{text.strip()}\u201d", columns), words)
 
     def _so_far(self) -> str:
-        return " alone" if self.order.value == "independent" else " and all before it"
+        return " alone" if self.order.value == "independent" else ", and all above"
 
     def _rungs(self, picture, text: str) -> tuple[Rung, ...]:
         """The map after each step of the cascade, made once."""
