@@ -9,9 +9,10 @@ from ..clip import Clip
 from ..errors import MissingExtra
 
 try:
+    import anywidget  # noqa: F401
     import ipywidgets  # noqa: F401
 except ImportError as error:
-    raise MissingExtra("live widgets need ipywidgets: pip install 'mmel[book]' brings it.") from error
+    raise MissingExtra("live widgets need ipywidgets and anywidget: pip install 'mmel[book]' brings both.") from error
 
 from .kernel_dials import Dials
 from .kernel_editor import SceneEditor

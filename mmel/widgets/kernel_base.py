@@ -56,7 +56,11 @@ class Live(W.VBox):
     def __init__(self, clip: Clip, *controls: W.Widget):
         self.clip, self.sheet, self._quiet, self._known = clip, None, False, {}
         self.said = W.HTML()
-        self.image = W.Image(format="png", layout=W.Layout(max_width="100%", object_fit="contain"))
+        self.image = W.Image(
+            format="png",
+            tooltip="The maps; the line above says it in words",
+            layout=W.Layout(max_width="100%", object_fit="contain"),
+        )
         super().__init__([*controls, self.said, self.image])
         self.refresh()
 

@@ -32,6 +32,14 @@ class Left(NamedTuple):
     score: float
 
 
+class Maps(NamedTuple):
+    """What the dials show, each [1, rows, columns]: Eq. 8, what Eq. 9 multiplies it with, and the product."""
+
+    base: Tensor
+    gate: Tensor
+    map: Tensor
+
+
 class Dials(Live):
     """A control for each number of MMEL; `preset` sets all. `settings` are the `MmelSettings` that they make."""
 
@@ -73,9 +81,9 @@ class Dials(Live):
         chosen = {name: getattr(self, name).value for name in names}
         return MmelSettings(**chosen, theta=theta, scales=numbers("scales", self.scales.value), text="none")
 
-    def look(self) -> Seen:
-        picture, text = self.subject.picture, self.subject.text
-        settings, left = self.settings, self.left(picture, text)
+    def maps(self, left: Left) -> Maps:
+        """Eq. 9 with the dials as they are, of what the model left."""
+        settings = self.settings
         thetas = settings.thetas(len(left.bases))
         whole = torch.ones_like(left.bases[0], dtype=torch.bool)
         part = settings.part(blocks(self.clip, "image")[-1].attn)
@@ -83,7 +91,12 @@ class Dials(Live):
             lifted = [base + TINY * base.max() for base in left.bases]
             map, gate = (gated(b, left.queries, whole, thetas, settings, part) for b in (left.bases, lifted))
             base, gate = sum_layers(left.bases), gate / sum_layers(lifted)
-        base, map, gate = (each.unflatten(1, left.grid) for each in (base, map, gate))
+        return Maps(*(each.unflatten(1, left.grid) for each in (base, gate, map)))
+
+    def look(self) -> Seen:
+        picture, text = self.subject.picture, self.subject.text
+        left = self.left(picture, text)
+        base, gate, map = self.maps(left)
         alike, low, high = float(spearman(base, map)), float(gate.min()), float(gate.max())
         shown, columns = seen(self.clip, picture), []
         for name, each in (("Grad-ECLIP, all blocks", base), ("the gate of Eq. 9", gate), ("MMEL", map)):

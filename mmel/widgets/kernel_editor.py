@@ -199,7 +199,9 @@ class SceneEditor(Live):
         count = min(len(self.plan.objects), 4)
         if not count:
             raise SceneError("there is nothing to describe: add an emoji first.")
-        self.prompt.value = caption(self.scene, np.random.default_rng(0), tuple(range(count)), place=0.0).text
+        self.prompt.value = caption(
+            self.scene, np.random.default_rng(0), tuple(range(count)), place=0.0, synonym=0.0
+        ).text
 
     def _save(self) -> None:
         path = Path(self.file.value)
