@@ -58,8 +58,7 @@ class Live(W.VBox):
         self.said = W.HTML()
         self.image = W.Image(
             format="png",
-            tooltip="The maps; the line above says it in words",
-            layout=W.Layout(max_width="100%", object_fit="contain"),
+            layout=W.Layout(max_width="100%", align_self="flex-start"),
         )
         super().__init__([*controls, self.said, self.image])
         self.refresh()

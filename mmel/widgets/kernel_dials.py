@@ -48,7 +48,7 @@ class Dials(Live):
         self.preset = W.ToggleButtons(options=list(PRESETS), description="Start from", style={"button_width": "9em"})
         self.alpha = control(W.FloatSlider, "\N{GREEK SMALL LETTER ALPHA}, of the gate", min=0, max=60, step=0.5)
         self.temperature = control(W.FloatLogSlider, "Temperature", min=-2, max=0, step=0.05, readout_format=".3f")
-        self.temperature_place = control(W.Dropdown, "Temperature works", options=CHOICES["temperature_place"])
+        self.temperature_place = control(W.Dropdown, "Temperature at", options=CHOICES["temperature_place"])
         self.theta = control(W.FloatSlider, "θ, all blocks", min=-4, max=8, step=0.25)
         self.thetas = control(
             W.Text, "θ, block by block", placeholder="empty: the same for all", continuous_update=False

@@ -25,7 +25,7 @@ MOST = 16  # objects, as in the playground
 SMALL, SPAN = 4, (-SIZE // 2, SIZE + SIZE // 2)  # the least size; how far out a centre may be
 STATE = "scene.json"
 NUMBERS = ("x", "y", "size", "angle")
-BUTTONS = ("Add", "To the front", "To the back", "Delete", "Another background", "Describe", "Save", "Open")
+BUTTONS = ("Add", "To the front", "To the back", "Delete", "New background", "Describe", "Save", "Open")
 
 
 class SceneEditor(Live):
@@ -63,7 +63,7 @@ class SceneEditor(Live):
 
         numbers = [self.chosen, self.x, self.y, self.size, self.angle, self.mirror]
         order = row(b["To the front"], b["To the back"], b["Delete"])
-        place = row(self.background, b["Another background"])
+        place = row(self.background, b["New background"])
         scene = W.VBox([row(self.thing, b["Add"]), *numbers, order, place])
         files = row(self.file, b["Save"], b["Open"])
         return [row(self.stage, scene), row(self.prompt, b["Describe"]), row(self.left, self.right), files]
