@@ -30,7 +30,7 @@ class Scrubber(Live):
         self.fill = control(W.Dropdown, "Filled with", options=list(FILLS), value="mean")
         self.step = control(W.IntSlider, "Step", min=0, max=STEPS, value=5)
         self.watch(self.kind, self.fill, self.step)
-        play = W.Play(min=0, max=STEPS, interval=600, description="Play")
+        play = W.Play(value=self.step.value, min=0, max=STEPS, interval=600, description="Play")
         W.jslink((play, "value"), (self.step, "value"))
         super().__init__(clip, self.subject, self.side, self.kind, self.fill, W.HBox([self.step, play]))
 
