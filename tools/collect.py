@@ -17,6 +17,7 @@ from sources import package_hashes, versions
 
 VALUE = "application/vnd.mmel.value+json"
 PASSES = "forward_passes"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 PICTURES = {"image/svg+xml": "svg", "image/png": "png"}
 
 
@@ -133,15 +134,16 @@ def stage(task: Task, folder: Path) -> None:
         if cell in parameter_cells(source)[-1:]:
             cells += [c for c in executed.cells if "injected-parameters" in c.metadata.get("tags", [])]
     source.cells = cells
-    if "widgets" in executed.metadata:
-        source.metadata["widgets"] = executed.metadata["widgets"]
     for cell in cells:
         if cell.metadata.get("mystnb", {}).get("figure"):
             cell.outputs = joined([printed(output) for output in cell.outputs])
     for _, data in outputs(source):
         if "image/png" in data:  # one format a picture; the maps in an SVG are coarser
             data.pop("image/svg+xml", None)
+            data.pop(WIDGET, None)  # a widget that is also a picture: a page has no kernel to play with
         data.pop(VALUE, None)
+    if "widgets" in executed.metadata and any(WIDGET in data for _, data in outputs(source)):
+        source.metadata["widgets"] = executed.metadata["widgets"]
     for cell in cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)

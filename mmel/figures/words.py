@@ -51,6 +51,18 @@ def words_of(ids: Sequence[int], values: Sequence[float], decode: Callable[[list
     return Words(tuple(words), tuple(sums))
 
 
+def words_of_text(tokenizer: object, text: str, values: Sequence[float]) -> Words | None:
+    """The words of a text with their values; None where the tokenizer cannot tell which tokens make a word.
+
+    `values` has one number a position of the context, the start and the end of the text included.
+    """
+    encode, decode = (getattr(tokenizer, name, None) for name in ("encode", "decode"))
+    if encode is None or decode is None:
+        return None
+    ids = encode(text)[: len(values) - 2]  # the start and the end of the text have positions of their own
+    return words_of(ids, values[1:], decode)
+
+
 def word_strip(
     words: Sequence[str],
     values: Sequence[float],

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import ImageError, NotANumber
 
+if TYPE_CHECKING:
+    from ..clip import Clip
+
+LARGEST = 896  # pixels of a side of a picture that is shown
 MOST_PIXELS = 89_478_485  # Pillow's own limit for what is no decompression bomb
 DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # grey, more than 8 bits a pixel
 
@@ -40,6 +45,23 @@ def read_image(source: Picture) -> Image.Image:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return picture.convert("RGB")
+
+
+def seen(clip: Clip, picture: Image.Image) -> Image.Image:
+    """What the model saw of a picture: the same part of it, in as many pixels as the picture has there.
+
+    The picture goes through those steps of the model's transform that make pictures of pictures. Where they cut a
+    square from the middle of a larger picture, the same square is cut from the picture itself.
+    """
+    small, cut = picture, False
+    for step in getattr(clip.preprocess, "transforms", ()):
+        after = step(small)
+        if not isinstance(after, Image.Image):
+            break
+        small, cut = after, cut or type(step).__name__ == "CenterCrop"
+    if cut and min(picture.size) > max(small.size):
+        return ImageOps.fit(picture, (min(*picture.size, LARGEST),) * 2, Image.Resampling.LANCZOS)
+    return small
 
 
 def check_pixels(finite: bool) -> None:
