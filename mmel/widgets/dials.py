@@ -10,7 +10,7 @@ from ..errors import BadSetting, ShapeMismatch
 from ..figures import row
 from ..figures.frame import array_of
 from ..methods.grad_eclip import sim_qk
-from ..methods.mmel import FeatureTransform, gated
+from ..methods.mmel import gated, transform_of
 from ..methods.mmel_settings import LITERAL, MmelSettings
 from .packing import maps_of, pack, sprite
 from .playable import Playable, alike, colours, first_state
@@ -25,7 +25,6 @@ def dials(
     queries,
     keys,
     values,
-    transform: FeatureTransform,
     *,
     presets: Mapping[str, MmelSettings] | None = None,
     title: str = "Turn MMEL's dials",
@@ -33,9 +32,10 @@ def dials(
     """MMEL's gate, live: every number that its equations and Sec. 3.4 name is a dial.
 
     `queries`, `keys`: [scene, layer, token, width], class token first; `values`: [scene, text, layer, patch], the sum
-    over channels of gradient times value in each block, before its ReLU and without the keys' similarity; `transform`
-    is T. The page makes Grad-ECLIP's map from these, over all the blocks, then the gate, and shows their product, the
-    gate's range and the rank correlation of the two maps. `presets` are offered by name, the first one to begin with.
+    over channels of gradient times value in each block, before its ReLU and without the keys' similarity. The page
+    makes Grad-ECLIP's map from these, over all the blocks, then the gate, and shows their product, the gate's range
+    and the rank correlation of the two maps. `presets` are offered by name, the first one to begin with; T is drawn
+    from the seed that they share. Errors: ShapeMismatch, NotANumber, BadSetting.
     """
     presets = presets or {"LITERAL": LITERAL}
     alike("texts", len(texts), len(pictures))
@@ -52,22 +52,20 @@ def dials(
     data = {
         "sprite": sprite(pictures), "texts": [list(each) for each in texts], "side": side, "colours": colours(),
         "queries": pack(queries, rows=3), "keys": pack(keys, rows=3), "values": pack(values, rows=3, bits=16),
-        "transform": _weights(transform, sizes["width"]),
+        "transform": _weights(sizes["width"], list(presets.values())),
         "presets": {name: _dialled(each, sizes["layer"]) for name, each in presets.items()},
     }  # fmt: skip
-    base, gate = _first(queries[0], keys[0], values[0, 0], transform, next(iter(presets.values())))
+    base, gate = _first(queries[0], keys[0], values[0, 0], next(iter(presets.values())))
     shown = [each.view(side, side) for each in (base, gate, base * gate)]
     titles = ["Grad-ECLIP", "gate", "MMEL"]
     alt = f"Three maps for the text \u201c{texts[0][0]}\u201d: Grad-ECLIP's, MMEL's gate with a bar of its values, and "
     return Playable("dials", title, f"{alt}their product.", data, first_state(row(shown, titles, image=pictures[0])))
 
 
-def _weights(transform: FeatureTransform, width: int) -> dict[str, object]:
-    state = transform.state_dict()
-    if missing := [name for name in PARTS if name not in state]:
-        raise BadSetting(f"T with biases expected, as mmel draws it; without {missing} the page cannot compute it.")
-    if state["norm.weight"].shape[0] != width:
-        raise ShapeMismatch(f"T of the width {width} of the queries expected; got {state['norm.weight'].shape[0]}.")
+def _weights(width: int, presets: Sequence[MmelSettings]) -> dict[str, object]:
+    if len({each.seed for each in presets}) != 1 or not all(each.bias and not each.head_wise for each in presets):
+        raise BadSetting("the page knows one T, with biases and over the whole width: presets of one seed are needed.")
+    state = transform_of(width, presets[0].seed, True, torch.float32, torch.device("cpu")).state_dict()
     return {name: pack(state[name], rows=state[name].ndim - 1) for name in PARTS}
 
 
@@ -76,7 +74,7 @@ def _dialled(preset: MmelSettings, depth: int) -> dict[str, object]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
 
-def _first(queries, keys, values, transform: FeatureTransform, preset: MmelSettings):
+def _first(queries, keys, values, preset: MmelSettings):
     """The base map of the first scene and text, and its gate by Python's own functions."""
     q, k, v = (torch.as_tensor(array_of(each, "")).float() for each in (queries, keys, values))
     bases = [(v[i] * sim_qk(q[i][None], k[i][None])[0]).relu()[None] for i in range(len(q))]

@@ -31,7 +31,7 @@ PAGE = """<!doctype html>
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Playable:
     """A figure that plays in a page without a kernel. The last value of a cell shows it.
 
@@ -76,6 +76,9 @@ class Playable:
 
     def _repr_html_(self) -> str:
         return self.html
+
+    def __repr__(self) -> str:
+        return f"{self.kind}: {self.title} ({len(self.html.encode()):,} bytes). {self.alt}"
 
     def document(self) -> str:
         """A whole page with nothing but this figure."""

@@ -46,10 +46,10 @@
         return made;
       }));
       const done = state.asked + (open ? 0 : 1);
-      score.textContent = done ? `${state.right} of ${done} right; guessing would reach ${(done / names.length).toFixed(1)}.` : `Guessing reaches one in ${names.length}.`;
+      score.textContent = done ? `${state.right} of ${done} right; guessing would reach ${Number((done / names.length).toFixed(2))}.` : `Guessing reaches one in ${names.length}.`;
       said.className = `mp-verdict ${open ? "" : state.answer === method ? "mp-yes" : "mp-no"}`;
       said.textContent = open ? "" : `${state.answer === method ? "Right" : "No"}: ${method}${data.families[method] ? `, ${data.families[method]}` : ""}.${
-        over ? ` That was the last: ${state.right} of ${all}, where guessing reaches ${(all / names.length).toFixed(1)}.` : ""}`;
+        over ? ` That was the last: ${state.right} of ${all}, where guessing reaches ${Number((all / names.length).toFixed(2))}.` : ""}`;
       next.hidden = open;
       next.textContent = over ? "Play again" : "Next map";
       reveal.hidden = open;
