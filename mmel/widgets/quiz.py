@@ -28,13 +28,16 @@ def quiz(
 
     `maps[method]`: [scene, rows, columns], of the same scene and text for all methods; `families[method]` says in a few
     words what the method looks at, and is shown with the answer. A map that is flat shows nothing to guess by and is
-    not asked for. Scenes, methods and wrong answers are drawn from `seed`. Errors: ShapeMismatch, NotANumber, BadSetting.
+    not asked for. Scenes, methods and wrong answers are drawn from `seed`. Errors: ShapeMismatch, NotANumber,
+    BadSetting.
     """
     alike("texts", len(texts), len(pictures))
     if len(maps) < CHOICES:
         raise BadSetting(f"maps of {CHOICES} methods or more are needed to choose from; {len(maps)} came.")
     sizes = {"scene": len(pictures)}
-    stored = {name: maps_of(each, ("scene", "rows", "columns"), sizes, f"maps of {name}") for name, each in maps.items()}
+    stored = {
+        name: maps_of(each, ("scene", "rows", "columns"), sizes, f"maps of {name}") for name, each in maps.items()
+    }
     asked = _draw(stored, questions, seed)
     data = {
         "sprite": sprite(pictures), "texts": list(texts), "methods": list(maps), "questions": asked,

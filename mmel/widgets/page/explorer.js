@@ -24,8 +24,9 @@
     const follow = (event) => {
       if (!event.buttons && event.type !== "pointerdown") return;
       const { left, width } = place.getBoundingClientRect();
-      wipe.set(Math.round(Math.min(100, Math.max(0, (100 * (event.clientX - left)) / width))));
-      change({ wipe: wipe.value / 100 });
+      const to = Math.round(Math.min(100, Math.max(0, (100 * (event.clientX - left)) / width)));
+      wipe.set(to);
+      change({ wipe: to / 100 });
     };
     place.addEventListener("pointerdown", follow);
     place.addEventListener("pointermove", follow);

@@ -46,7 +46,6 @@
     tell();
     return Object.assign(box, {
       input, set: (to) => { input.value = to; tell(); }, limit: (most) => { input.max = most; tell(); },
-      get value() { return Number(input.value); },
     });
   };
 
@@ -182,8 +181,9 @@
       if (filled) {
         pen.beginPath();
         for (const [i, [a, v]] of points.entries()) if (i <= at) pen.lineTo(x(a), y(v));
-        pen.lineTo(x(points[Math.min(at, points.length - 1)][0]), y(low));
-        pen.lineTo(x(points[0][0]), y(low));
+        const zero = y(Math.min(high, Math.max(low, 0))); // an area below 0 counts as negative
+        pen.lineTo(x(points[Math.min(at, points.length - 1)][0]), zero);
+        pen.lineTo(x(points[0][0]), zero);
         pen.globalAlpha = 0.16;
         pen.fillStyle = colour;
         pen.fill();
