@@ -19,6 +19,7 @@ _HOMES = {
 }
 _FILES = (
     "data", "errors", "evaluation", "figures", "maps", "metrics", "sanity", "scenes", "stats", "trace", "training",
+    "widgets",
 )  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -152,7 +152,9 @@ def named_files(cells: list[str], folder: Path) -> dict[str, str]:
 def fingerprint(cells: list[str], settings: dict[str, object], root: Path) -> str:
     """One hash of a notebook's code, parameters and settings, the files it depends on, and the versions."""
     code = "\n".join(cells)
-    files = sorted(closure(code, root) | package_data(root))
+    read, page = closure(code, root), root / PACKAGE / "widgets" / "page"  # scripts of the playable figures
+    plays = page.parent / "__init__.py" in read
+    files = sorted(read | {path for path in package_data(root) if plays or page not in path.parents})
     digests = {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     whole = {"cells": cells, "settings": settings, "files": digests, "versions": versions(root)}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
