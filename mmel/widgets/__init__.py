@@ -1,9 +1,9 @@
 """Playable figures: for a page without a kernel, and their twins that ask the model as they are played.
 
 The figures for a page are plain HTML with a little JavaScript of our own, made of arrays that a notebook computed. They
-need no kernel and load nothing. Each shows itself in a notebook, works by mouse, touch and keyboard, prints as its first
-state, and is a picture with a text where no script runs. The twins (`live_...`, `scene_editor`) need ipywidgets, which is
-imported when one of them is first used.
+need no kernel and load nothing. Each shows itself in a notebook, works by mouse, touch and keyboard, prints as its
+first state, and is a picture with a text where no script runs. The twins (`live_...`, `scene_editor`) need ipywidgets,
+which is imported when one of them is first used.
 """
 
 from importlib import import_module
