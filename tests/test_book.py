@@ -15,7 +15,7 @@ from playwright.sync_api import Page
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from browser import chromium, served  # noqa: E402
+from browser import served  # noqa: E402
 
 BOOK = ROOT / "book" / "_build" / "html"
 AXE = (ROOT / "tests" / "data" / "axe.min.js").read_text()
@@ -37,12 +37,6 @@ THEIRS = {
 def site():
     with served(BOOK) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
 
 
 class Watch:

@@ -18,7 +18,7 @@ import pytest
 import torch
 from live import ANSWER, ASK, CLOSE, METHODS, SETUP, differences, fifty, python_maps, state_of
 from PIL import Image
-from test_book import BOOK, ROOT, browser, findings, site  # noqa: F401
+from test_book import BOOK, ROOT, findings, site  # noqa: F401
 
 import mmel
 from mmel.clip import embed_image, embed_text
@@ -739,7 +739,7 @@ def test_without_javascript(browser, site):  # noqa: F811
     context.close()
 
 
-def test_from_disk_it_says_what_to_do(browser):  # noqa: F811
+def test_from_disk_it_says_what_to_do(browser):
     page, wrong = browser.new_page(), []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto((BOOK / "book" / "playground.html").as_uri())

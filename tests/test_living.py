@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 
 import numpy as np
 import pages_living
 import pytest
 import torch
-from playwright.sync_api import sync_playwright
 
 from mmel.errors import MmelError, ShapeMismatch
 from mmel.metrics import energy_pointing_game
@@ -19,7 +17,6 @@ from mmel.widgets.living import SIDE, ask, outline, stops_of
 
 METHODS = ("Attention", "One", "Two")
 PAGE = '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PIXELS = "all => all.map(each => each.toDataURL())"
 
 
@@ -86,17 +83,6 @@ def test_the_first_page_takes_the_maps_that_the_chapter_noted(tmp_path, living):
     noted = {"example": 0, "methods": list(METHODS), "maps": living.maps.tolist()}
     path.write_text(json.dumps({pages_living.CHAPTER: {pages_living.VALUE: noted}}))
     assert pages_living.figure(tmp_path, "bundled") == living.html
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip("no Chromium on PATH: install it (Debian: apt-get install chromium)")
-    with sync_playwright() as play:
-        running = play.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,7 +15,6 @@ import pytest
 import torch
 from jupyter_client.manager import start_new_kernel
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 import mmel
 from mmel.cli import scene_file
@@ -26,9 +24,6 @@ from mmel.widgets import kernel, kernel_stage
 
 ROOT = Path(__file__).parents[1]
 STAGE = ROOT / "mmel" / "widgets" / "kernel_stage.js"
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))), ""
-)
 MADE = ("live_explorer", "live_dials", "live_scrubber", "live_ladder", "scene_editor", "live_quiz")
 
 
@@ -355,31 +350,28 @@ STAGED = """async (code) => {
 }"""
 
 
-@pytest.mark.skipif(not BROWSER, reason="no Chromium here: install it to drag emoji in a browser")
-def test_emoji_are_dragged_and_moved_by_key_in_a_browser():
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
-        page, errors = browser.new_page(), []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.evaluate(STAGED, STAGE.read_text())
-        box = page.locator("[role=application]").bounding_box()
-        x, y, unit = box["x"], box["y"], box["width"] / 112
-        page.mouse.move(x + 40 * unit, y + 30 * unit)  # both are here, the second is in front
-        page.mouse.down()
-        page.mouse.move(x + 80 * unit, y + 70 * unit, steps=3)
-        page.mouse.up()
-        wishes = page.evaluate("window.wishes")
-        assert wishes[0]["choose"] == 1 and wishes[-1]["drop"] and wishes[-2]["dragging"]
-        assert wishes[-2]["move"] == pytest.approx([85, 70], abs=1)
-        assert [wish["number"] for wish in wishes] == list(range(1, len(wishes) + 1))
-        frame = page.locator("[role=application] div")
-        left = frame.bounding_box()["x"]
-        page.evaluate("window.choose(1)")
-        assert frame.bounding_box()["x"] == pytest.approx(left + 15 * unit, abs=1)
-        page.locator("[role=application]").focus()
-        for key in ("ArrowRight", "+", "PageUp", "Delete"):
-            page.keyboard.press(key)
-        moved, larger, other, gone = page.evaluate("window.wishes.slice(-4)")
-        assert moved["move"] == [47, 30] and larger["size"] > 40 and other["choose"] == 0 and gone["remove"]
-        assert not errors
-        browser.close()
+def test_emoji_are_dragged_and_moved_by_key_in_a_browser(browser):
+    page, errors = browser.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.evaluate(STAGED, STAGE.read_text())
+    box = page.locator("[role=application]").bounding_box()
+    x, y, unit = box["x"], box["y"], box["width"] / 112
+    page.mouse.move(x + 40 * unit, y + 30 * unit)  # both are here, the second is in front
+    page.mouse.down()
+    page.mouse.move(x + 80 * unit, y + 70 * unit, steps=3)
+    page.mouse.up()
+    wishes = page.evaluate("window.wishes")
+    assert wishes[0]["choose"] == 1 and wishes[-1]["drop"] and wishes[-2]["dragging"]
+    assert wishes[-2]["move"] == pytest.approx([85, 70], abs=1)
+    assert [wish["number"] for wish in wishes] == list(range(1, len(wishes) + 1))
+    frame = page.locator("[role=application] div")
+    left = frame.bounding_box()["x"]
+    page.evaluate("window.choose(1)")
+    assert frame.bounding_box()["x"] == pytest.approx(left + 15 * unit, abs=1)
+    page.locator("[role=application]").focus()
+    for key in ("ArrowRight", "+", "PageUp", "Delete"):
+        page.keyboard.press(key)
+    moved, larger, other, gone = page.evaluate("window.wishes.slice(-4)")
+    assert moved["move"] == [47, 30] and larger["size"] > 40 and other["choose"] == 0 and gone["remove"]
+    assert not errors
+    page.close()

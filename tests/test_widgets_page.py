@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from playable import DEPTH, KEYS, MAKERS, PRESETS, QUERIES, VALUES, WIDTH, dials
-from playwright.sync_api import Page, sync_playwright
-from test_book import ALONE, AXE, BROWSERS, TAGS
+from playwright.sync_api import Page
+from test_book import AXE, TAGS
 
 from mmel.methods.grad_eclip import sim_qk
 from mmel.methods.mmel import FeatureTransform, gated
@@ -23,17 +22,6 @@ EXPLAIN = """([name, scene, text]) => {
     const { base, map, order, low, high } = new mmelPlay.gate.Gate(data).explain(scene, text, data.presets[name]);
     return { base: [...base], map: [...map], order, low, high };
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not path:
-        pytest.skip("no Chromium on PATH (Debian: apt-get install chromium): playable figures are not tried")
-    with sync_playwright() as play:
-        running = play.chromium.launch(executable_path=path, args=ALONE)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
