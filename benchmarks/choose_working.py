@@ -1,8 +1,10 @@
 """Choose MMEL's WORKING reading on the validation split: `python benchmarks/choose_working.py [--scenes 60]`.
 
 Every reading explains the same pairs. Chosen is the one with the largest mean of insertion AUC minus deletion AUC
-(cosine, protocol `full` in ten steps); beside it stand its difference to LITERAL with a 95 % interval, and the pointing
-game, which has no say. The table goes to benchmarks/working.json; test splits are never looked at.
+(cosine, protocol `full` in ten steps) among those that start from Grad-ECLIP's map as Eq. 8 prints it, over all blocks:
+WORKING then differs from that map by the module alone. Readings that change the map itself (its keys, its similarity,
+its blocks) stand in the table and have no say, nor has the pointing game. Beside each reading is its difference to
+LITERAL with a 95 % interval. The table goes to benchmarks/working.json; test splits are never looked at.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from mmel.metrics import PROTOCOLS, auc, deletion_curve, insertion_curve, pointi
 from mmel.scenes import Scene
 
 OUT = Path(__file__).with_name("working.json")
+BASE = ("layers", "heads", "key_similarity", "projected_keys", "similarity")  # what makes Grad-ECLIP's own map
 RELEVANCE = replace(mmel.LITERAL, reduction="relevance", temperature_place="softmax")
 READINGS = {
     "literal": mmel.LITERAL,
@@ -41,6 +44,11 @@ READINGS = {
     "relevance, alpha 8, no key similarity": replace(RELEVANCE, alpha=8.0, key_similarity=False),
     "relevance, alpha 8, combined similarity": replace(RELEVANCE, alpha=8.0, similarity="combined"),
 }
+
+
+def has_a_say(settings: mmel.MmelSettings) -> bool:
+    """Whether a reading starts from the map of Eq. 8 as it is printed."""
+    return all(settings[name] == mmel.LITERAL[name] for name in BASE)
 
 
 def gains(clip: mmel.Clip, scene: Scene, readings: dict[str, mmel.MmelSettings]) -> Iterator[tuple[str, float, float]]:
@@ -81,7 +89,8 @@ def main() -> None:
         rows[name] = row | {"settings": dict(READINGS[name])}
         shown = " ".join(f"{value:+.4f}" for value in row.get("to_literal", []))
         print(f"{name:42} gain {row['gain']:+.4f}  pointing {row['pointing_game']:.2f}  to literal {shown}")
-    kept = {"model": options.model, "scenes": options.scenes, "chosen": next(iter(rows)), "readings": rows}
+    chosen = next(name for name in rows if has_a_say(READINGS[name]))
+    kept = {"model": options.model, "scenes": options.scenes, "chosen": chosen, "readings": rows}
     temporary = OUT.with_suffix(".tmp")
     temporary.write_text(json.dumps(kept, indent=1) + "\n")
     temporary.replace(OUT)
