@@ -17,8 +17,8 @@ from torch import Tensor, nn
 import mmel
 from mmel.evaluation.dials.search import Traced
 from mmel.methods.grad_eclip import sum_layers
-from mmel.methods.mmel import FeatureTransform, enhance, layer_weight, semantic_attention, semantic_level
-from mmel.methods.mmel_settings import MmelSettings, temper
+from mmel.methods.mmel import FeatureTransform, enhance, layer_levels
+from mmel.methods.mmel_settings import MmelSettings
 
 MASKED = 24  # random masks a scene
 STEPS, BATCH = 160, 8  # of Adam; scenes a step
@@ -70,15 +70,8 @@ class Gate(nn.Module):
         """Eq. 9, [batch, patch]: levels are averaged over the blocks, and the sum of their maps is gated."""
         whole, settings = sum_layers(bases), self.settings
         counted = torch.ones_like(whole, dtype=torch.bool)
-        levels = []
-        for q, theta in zip(queries, self.theta, strict=True):
-            of_layer = []
-            for transformed in self.transform.of_scales(q, settings.scales):
-                attention = semantic_attention(transformed)
-                attention = temper(attention, settings.temperature, settings.temperature_place, q.shape[-1])
-                weighted = attention * layer_weight(theta).to(q)
-                of_layer.append(semantic_level(weighted, counted, settings.reduction, whole))
-            levels.append(torch.stack(of_layer).expand(len(settings.scales), -1, -1))
+        pairs = zip(queries, self.theta, strict=True)
+        levels = [layer_levels(q, counted, whole, theta, settings, self.transform) for q, theta in pairs]
         return enhance(whole, torch.stack(levels).mean(0), self.alpha.exp())
 
 

@@ -20,10 +20,11 @@ import mmel
 from mmel.cli import scene_file
 from mmel.errors import MissingExtra, SceneError
 from mmel.scenes import Plan, read_state
-from mmel.widgets import kernel, kernel_stage
+from mmel.widgets import kernel
+from mmel.widgets.kernel.stage import Stage
 
 ROOT = Path(__file__).parents[1]
-STAGE = ROOT / "mmel" / "widgets" / "kernel_stage.js"
+STAGE = ROOT / "mmel" / "widgets" / "kernel" / "stage.js"
 MADE = ("live_explorer", "live_dials", "live_scrubber", "live_ladder", "scene_editor", "live_quiz")
 
 
@@ -315,7 +316,7 @@ def test_the_quiz_is_blind_counts_once_and_is_the_same_for_a_seed(clip):
 @pytest.mark.parametrize("name", MADE)
 def test_every_control_has_a_label(clip, name):
     widget = getattr(kernel, name)(clip)
-    shown = [each for each in inside(widget) if not isinstance(each, (W.Box, W.HTML, W.Image, kernel_stage.Stage))]
+    shown = [each for each in inside(widget) if not isinstance(each, (W.Box, W.HTML, W.Image, Stage))]
     assert shown and all(each.description.strip() for each in shown)
 
 

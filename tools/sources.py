@@ -118,14 +118,17 @@ def closure(code: str, root: Path) -> set[Path]:
     return {files[module] for module in seen}
 
 
-def package_data(root: Path) -> set[Path]:
-    """Files of the package that are no Python (weights, sprites): each notebook depends on all of them."""
-    hidden = {"__pycache__"}
-    return {
-        path
-        for path in (root / PACKAGE).rglob("*")
-        if path.is_file() and path.suffix not in (".py", ".pyc") and not hidden & set(path.parts)
-    }
+def package_data(read: set[Path], root: Path) -> set[Path]:
+    """Files of the package that are no Python (weights, sprites, scripts) and whose own package is among those `read`.
+
+    Those of no inner package, as the weights are, belong to all.
+    """
+    whole, found = root / PACKAGE, set()
+    for path in whole.rglob("*"):
+        if path.is_file() and path.suffix not in (".py", ".pyc") and "__pycache__" not in path.parts:
+            owner = next(folder for folder in path.parents if folder == whole or (folder / "__init__.py").exists())
+            found |= {path} if owner == whole or owner / "__init__.py" in read else set()
+    return found
 
 
 def package_hashes(root: Path) -> dict[str, str]:
@@ -152,9 +155,8 @@ def named_files(cells: list[str], folder: Path) -> dict[str, str]:
 def fingerprint(cells: list[str], settings: dict[str, object], root: Path) -> str:
     """One hash of a notebook's code, parameters and settings, the files it depends on, and the versions."""
     code = "\n".join(cells)
-    read, page = closure(code, root), root / PACKAGE / "widgets" / "page"  # scripts of the playable figures
-    plays = page.parent / "__init__.py" in read
-    files = sorted(read | {path for path in package_data(root) if plays or page not in path.parents})
+    read = closure(code, root)
+    files = sorted(read | package_data(read, root))
     digests = {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     whole = {"cells": cells, "settings": settings, "files": digests, "versions": versions(root)}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()

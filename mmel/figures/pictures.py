@@ -19,6 +19,12 @@ from .words import wrapped
 SHOWN = 448  # pixels of the longer side of a picture in a figure, at least
 ALPHA = 0.7  # of a map over its picture
 PALE = 0.25  # how far the grey picture below a map is moved towards white, so that low values stay readable
+GREY = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue (ITU-R BT.601)
+
+
+def greyed(pixels: Float[np.ndarray, "rows columns 3"]) -> Float[np.ndarray, "rows columns"]:
+    """A picture as it lies beneath a map: grey, and paler."""
+    return PALE + (1 - PALE) * (pixels @ GREY)
 
 
 def overlay(
@@ -144,8 +150,7 @@ def draw_map(axes: Axes, map, scale: Scale, *, image=None, alpha: float = ALPHA,
     """A map in the colours of `scale`, over the greyed picture where one is given, else by itself."""
     values = map_of(map)
     if image is not None:
-        base = large(pixels_of(image))
-        grey = PALE + (1 - PALE) * base @ np.array([0.299, 0.587, 0.114], np.float32)
+        grey = greyed(large(pixels_of(image)))
         axes.imshow(grey, cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
         size = grey.shape
     else:

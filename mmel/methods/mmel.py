@@ -127,10 +127,11 @@ def enhance(
 
 def layer_levels(
     tokens: Float[Tensor, "batch token width"], counted: Bool[Tensor, "batch token"],
-    base: Float[Tensor, "batch token"], theta: float, settings: MmelSettings,
+    base: Float[Tensor, "batch token"], theta: float | Tensor, settings: MmelSettings,
+    transform: FeatureTransform | None = None,
 ) -> Float[Tensor, "scale batch token"]:  # fmt: skip
-    """Eq. 1b to 7 for one layer: a semantic level for each scale."""
-    transform = transform_of(tokens.shape[-1], settings.seed, settings.bias, tokens.dtype, tokens.device)
+    """Eq. 1b to 7 for one layer: a semantic level for each scale. `transform` stands for the T that `settings` draw."""
+    transform = transform or transform_of(tokens.shape[-1], settings.seed, settings.bias, tokens.dtype, tokens.device)
     hidden = ~(counted[:, :, None] & counted[:, None])
     levels = []
     for transformed in transform.of_scales(tokens, settings.scales):
@@ -216,7 +217,7 @@ def explain(
     r"""Eq. 9: Imran and Lee 2025 (arXiv 2509.15243), with the fields of `MmelSettings`; no code was published.
 
     Explains the cosine of the pair. `**mmel.LITERAL` is what the equations say and nothing else, `**mmel.WORKING` our
-    best reading, chosen on the validation split of the bundled world.
+    best reading of the module over the same map of Eq. 8, chosen on the validation split of the bundled world.
 
     .. math:: E_{MMEL} = E \cdot [1 + \alpha \, \sigma(\textstyle\sum_s \text{SemanticLevel}_s)]
 

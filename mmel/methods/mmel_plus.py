@@ -148,8 +148,9 @@ def explain(
     Explains the cosine of the pair: attention-weighed values over all blocks and some faded pictures, times what the
     patch's content gives to the score, spread by likeness. Image only. Chosen among counted candidates on the
     validation split of the bundled world. On the shipped weights it is better than Grad-ECLIP over all blocks in all 12
-    comparisons that were asked for in advance (two test splits, two models); on the weights before them it was in 11,
-    and Chefer's method has a larger insertion area in crowded scenes.
+    comparisons that were asked for in advance (two test splits, two models: benchmarks/plus.json); the test splits were
+    read twice, once for each pair of weights (benchmarks/plus_log.jsonl). Chefer's method has the larger insertion area
+    in crowded scenes.
 
     .. math:: \text{softmax}(\cos(k_i, k_j) / t) \; (\textstyle\sum_s E^{(s)} \odot \sum_s C^{(s)})
 

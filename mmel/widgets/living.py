@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
-from importlib.resources import files
 from io import BytesIO
 from typing import NamedTuple
 
@@ -23,12 +21,14 @@ from torch import Tensor
 
 from ..errors import ShapeMismatch
 from ..figures.frame import HUES, array_of, pixels_of
-from ..figures.pictures import ALPHA, PALE
+from ..figures.pictures import ALPHA, PALE, greyed
 from ..maps import normalize, upsample
 from ..metrics import energy_pointing_game
 from ..scenes import Scene
 from ..scenes.captions import assemble, noun_phrase
 from ..scenes.objects import find
+from .packing import address, raw
+from .playable import colours, source
 
 SIDE = 224  # pixels of a panel
 
@@ -145,13 +145,13 @@ class Living:
         codes = (normalize(self.maps.flatten(0, 1)) * 255).round().to(torch.uint8).numpy()
         stops = [
             {"text": stop.text, "thing": stop.thing, "even": round(float(stop.mask.mean()), 4),
-             "outline": address(outline(stop.mask), "PNG"), "shares": [round(share, 4) for share in shares]}
+             "outline": held(outline(stop.mask), "PNG"), "shares": [round(share, 4) for share in shares]}
             for stop, shares in zip(self.stops, self.shares, strict=True)
         ]  # fmt: skip
         return {
             "rows": self.maps.shape[2], "columns": self.maps.shape[3], "methods": list(self.methods), "stops": stops,
-            "maps": coded(codes), "colours": coded(np.rint(colormaps["viridis"](np.arange(256))[:, :3] * 255)),
-            "alpha": ALPHA, "pale": PALE, "picture": address(sized(pixels_of(self.image)), "WEBP"),
+            "maps": raw(codes), "colours": colours()["viridis"],
+            "alpha": ALPHA, "pale": PALE, "picture": held(sized(pixels_of(self.image)), "WEBP"),
         }  # fmt: skip
 
 
@@ -179,7 +179,7 @@ def panel(name: str, colour: str, shown: Image.Image, alt: str, said: str) -> st
     bar = '<div class="lv-bar"><span></span><i></i></div>' if colour else ""
     return (
         f'<div class="lv-panel"><p class="lv-name">{dot}{escape(name)}</p>'
-        f'<div class="lv-frame"><img src="{address(shown, "WEBP")}" alt="{escape(alt)}" width="{SIDE}" '
+        f'<div class="lv-frame"><img src="{held(shown, "WEBP")}" alt="{escape(alt)}" width="{SIDE}" '
         f'height="{SIDE}"></div>'
         f'{bar}<p class="lv-share">{escape(said)}</p></div>'
     )
@@ -187,8 +187,7 @@ def panel(name: str, colour: str, shown: Image.Image, alt: str, said: str) -> st
 
 def coloured(image, map: Float[Tensor, "rows columns"]) -> Image.Image:
     """A map over its picture, which turns pale and grey beneath it: what the script paints too."""
-    grey = pixels_of(sized(pixels_of(image))) @ np.array([0.299, 0.587, 0.114])
-    grey = grey[..., None] * (1 - PALE) + PALE
+    grey = greyed(pixels_of(sized(pixels_of(image))))[..., None]
     raised = normalize(upsample(normalize(map[None]), (SIDE, SIDE)))[0].numpy()
     return picture_of(grey * (1 - ALPHA) + colormaps["viridis"](raised)[..., :3] * ALPHA)
 
@@ -221,25 +220,14 @@ def picture_of(pixels: Float[np.ndarray, "rows columns 3"]) -> Image.Image:
     return Image.fromarray((np.clip(pixels, 0, 1) * 255).round().astype(np.uint8))
 
 
-def address(picture: Image.Image, kind: str) -> str:
+def held(picture: Image.Image, kind: str) -> str:
     """A picture as an address that holds its own bytes."""
     file = BytesIO()
     picture.save(file, kind, **({"optimize": True} if kind == "PNG" else {"quality": 88, "method": 6}))
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def coded(codes) -> str:
-    """Whole numbers from 0 to 255 in base64."""
-    return base64.b64encode(np.ascontiguousarray(codes, np.uint8).tobytes()).decode()
+    return address(file.getvalue(), kind.lower())
 
 
 def listed(names: Sequence[str]) -> str:
     """One, two and three."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def source(name: str) -> str:
-    """A file of the figure without empty lines, which would end a block of Markdown."""
-    text = files(__package__).joinpath("page", name).read_text(encoding="utf-8")
-    return "\n".join(line for line in text.splitlines() if line.strip())

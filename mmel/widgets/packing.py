@@ -62,9 +62,9 @@ def sprite(pictures: Sequence) -> dict[str, object]:
     return {"src": address(file.getvalue()), "count": len(pixels), "width": width, "height": height}
 
 
-def address(png: bytes) -> str:
-    """The bytes of a PNG as an address."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def address(picture: bytes, kind: str = "png") -> str:
+    """The bytes of a picture's file as an address."""
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def maps_of(values, axes: tuple[str, ...], sizes: Mapping[str, int], what: str) -> np.ndarray:

@@ -8,13 +8,13 @@ import ipywidgets as W
 import torch
 from PIL import Image
 
-from ..clip import Clip, embed_image, embed_text, similarity
-from ..loading.images import seen
-from ..loading.inputs import prepare_images, prepare_texts
-from ..metrics import auc, deletion_curve, insertion_curve
-from ..metrics.fills import FILLS
-from .kernel_base import Live, Seen, Side, Subject, control, explained
-from .kernel_draw import bar, fitted, line, painted, plotted, sheet
+from ...clip import Clip, embed_image, embed_text, similarity
+from ...loading.images import seen
+from ...loading.inputs import prepare_images, prepare_texts
+from ...metrics import auc, deletion_curve, insertion_curve
+from ...metrics.fills import FILLS
+from .base import Live, Seen, Side, Subject, control, explained
+from .draw import bar, fitted, line, painted, plotted, sheet
 
 STEPS = 20
 KINDS = {"deletion": deletion_curve, "insertion": insertion_curve}

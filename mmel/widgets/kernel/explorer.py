@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ipywidgets as W
 
-from ..clip import Clip
-from ..figures.words import short, words_of_text
-from ..loading.images import seen
-from ..trace import blocks
-from ..types import Attribution
-from .kernel_base import Live, Seen, Side, Subject, column, explained
-from .kernel_draw import fitted, line, sheet
+from ...clip import Clip
+from ...figures.words import short, words_of_text
+from ...loading.images import seen
+from ...trace import blocks
+from ...types import Attribution
+from .base import Live, Seen, Side, Subject, column, explained
+from .draw import fitted, line, sheet
 
 
 class Explorer(Live):

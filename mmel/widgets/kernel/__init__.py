@@ -5,8 +5,8 @@ Each of these functions makes one. The last value of a cell shows it; `picture()
 
 from __future__ import annotations
 
-from ..clip import Clip
-from ..errors import MissingExtra
+from ...clip import Clip
+from ...errors import MissingExtra
 
 try:
     import anywidget  # noqa: F401
@@ -14,12 +14,12 @@ try:
 except ImportError as error:
     raise MissingExtra("live widgets need ipywidgets and anywidget: pip install 'mmel[book]' brings both.") from error
 
-from .kernel_dials import Dials
-from .kernel_editor import SceneEditor
-from .kernel_explorer import Explorer
-from .kernel_ladder import Ladder
-from .kernel_quiz import Quiz
-from .kernel_scrubber import Scrubber
+from .dials import Dials
+from .editor import SceneEditor
+from .explorer import Explorer
+from .ladder import Ladder
+from .quiz import Quiz
+from .scrubber import Scrubber
 
 
 def live_explorer(clip: Clip) -> Explorer:

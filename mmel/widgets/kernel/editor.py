@@ -11,15 +11,15 @@ from pathlib import Path
 import ipywidgets as W
 import numpy as np
 
-from ..clip import Clip
-from ..errors import SceneError
-from ..scenes import BACKGROUNDS, OBJECTS, SIZE, Placement, Plan, Scene, read_state
-from ..scenes.captions import caption
-from ..scenes.figures import FIGURES
-from .kernel_base import Live, Seen, Side, column, control, explained, message
-from .kernel_draw import fitted, line, sheet
-from .kernel_explorer import told
-from .kernel_stage import Stage
+from ...clip import Clip
+from ...errors import SceneError
+from ...scenes import BACKGROUNDS, OBJECTS, SIZE, Placement, Plan, Scene, read_state
+from ...scenes.captions import caption
+from ...scenes.figures import FIGURES
+from .base import Live, Seen, Side, column, control, explained, message
+from .draw import fitted, line, sheet
+from .explorer import told
+from .stage import Stage
 
 MOST = 16  # objects, as in the playground
 SMALL, SPAN = 4, (-SIZE // 2, SIZE + SIZE // 2)  # the least size; how far out a centre may be

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipywidgets as W
 import numpy as np
 
-from ..clip import Clip
-from ..methods import explain
-from ..scenes.figures import FIGURES
-from .kernel_base import CHOICES, Live, Seen
-from .kernel_draw import bar, fitted, line, painted, sheet
+from ...clip import Clip
+from ...methods import explain
+from ...scenes.figures import FIGURES
+from .base import CHOICES, Live, Seen
+from .draw import bar, fitted, line, painted, sheet
 
 POOL = ("raw_attention", "grad_eclip", "mmel_working", "chefer", "clip_surgery", "mask_clip", "grad_cam", "edges",
         "centre_gaussian")  # fmt: skip

@@ -11,13 +11,12 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..figures.frame import FRAME, HUES, INK, MUTED, map_of, pixels_of, scale_of
-from ..figures.pictures import ALPHA, PALE
-from ..figures.words import Words, readable, short
-from ..maps import upsample
+from ...figures.frame import FRAME, HUES, INK, MUTED, map_of, pixels_of, scale_of
+from ...figures.pictures import ALPHA, greyed
+from ...figures.words import Words, readable, short
+from ...maps import upsample
 
 SIDE, GAP, MARGIN = 240, 18, 14  # pixels: a column's width, what lies between two, and around all
-GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @cache
@@ -47,8 +46,7 @@ def framed(picture: Image.Image) -> Image.Image:
 
 def painted(picture: Image.Image, map) -> Image.Image:
     """A map [rows, columns] over its picture, which turns grey below it, as in all figures of the book."""
-    base = pixels_of(fitted(picture))
-    grey = PALE + (1 - PALE) * (base @ GREY)
+    grey = greyed(pixels_of(fitted(picture)))
     values = map_of(map)
     colours = scale_of(values)(upsample(values[None], grey.shape)[0].numpy())[..., :3]
     mixed = (1 - ALPHA) * grey[..., None] + ALPHA * colours

@@ -7,14 +7,14 @@ from importlib.resources import files
 import anywidget
 import traitlets as T
 
-from ..scenes import SIZE, Plan, Scene
-from .kernel_draw import png
+from ...scenes import SIZE, Plan, Scene
+from .draw import png
 
 
 class Stage(anywidget.AnyWidget):
     """Shows a plan. What a reader does on it comes as a `wish`: choose, move, size, remove or drop."""
 
-    _esm = files(__package__).joinpath("kernel_stage.js").read_text(encoding="utf-8")
+    _esm = files(__package__).joinpath("stage.js").read_text(encoding="utf-8")
     size = T.Int(SIZE).tag(sync=True)
     picture = T.Bytes().tag(sync=True)  # PNG
     objects = T.List().tag(sync=True)  # x, y and size of each, in pixels of the scene

@@ -14,23 +14,23 @@ from typing import NamedTuple
 import ipywidgets as W
 from PIL import Image
 
-from ..clip import Clip
-from ..errors import ImageError, MmelError, MmelWarning
-from ..figures.words import words_of_text
-from ..loading.images import read_image
-from ..methods import METHODS, explain
-from ..methods.mmel_settings import LITERAL, WORKING
-from ..scenes.figures import FIGURES
-from ..trace import blocks
-from ..types import Attribution
-from .kernel_draw import bar, line, painted, png, worded
+from ...clip import Clip
+from ...errors import ImageError, MmelError, MmelWarning
+from ...evaluation.rows import OURS
+from ...figures.words import words_of_text
+from ...loading.images import read_image
+from ...methods import METHODS, explain
+from ...scenes.figures import FIGURES
+from ...trace import blocks
+from ...types import Attribution
+from .draw import bar, line, painted, png, worded
 
 WIDE = {"description_width": "9em"}
-SPECIAL = {"mmel_literal": ("mmel", LITERAL), "mmel_working": ("mmel", WORKING)}
 FEWER = {"rise": {"n_masks": 200}, "kernel_shap": {"n_samples": 200}}  # so that one waits for seconds
 CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = {
-    **{name: (name, FEWER.get(name, {})) for name in METHODS}, **SPECIAL,
-}  # fmt: skip
+    **{name: (name, FEWER.get(name, {})) for name in METHODS},
+    **{name: ("mmel", settings) for name, settings in OURS.items()},
+}
 KEPT = 64  # answers of the model that a widget remembers
 PALER = 0.8  # how far a picture that no longer belongs to the controls is moved towards white
 

@@ -8,16 +8,16 @@ import ipywidgets as W
 import torch
 from torch import Tensor
 
-from ..clip import Clip
-from ..errors import BadSetting
-from ..loading.images import seen
-from ..methods.grad_eclip import image_maps, sum_layers
-from ..methods.mmel import gated, spatial_tokens
-from ..methods.mmel_settings import CHOICES, LITERAL, WORKING, MmelSettings
-from ..sanity import spearman
-from ..trace import blocks, record
-from .kernel_base import Live, Seen, Subject, control
-from .kernel_draw import bar, fitted, line, painted, sheet
+from ...clip import Clip
+from ...errors import BadSetting
+from ...loading.images import seen
+from ...methods.grad_eclip import image_maps, sum_layers
+from ...methods.mmel import gated, spatial_tokens
+from ...methods.mmel_settings import CHOICES, LITERAL, WORKING, MmelSettings
+from ...sanity import spearman
+from ...trace import blocks, record
+from .base import Live, Seen, Subject, control
+from .draw import bar, fitted, line, painted, sheet
 
 PRESETS = {"as printed": LITERAL, "our reading": WORKING}
 TINY = 1e-6  # of the highest value, added so that a patch of value 0 has a gate too

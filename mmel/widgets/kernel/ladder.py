@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipywidgets as W
 
-from ..clip import Clip
-from ..loading.images import seen
-from ..methods import explain
-from ..sanity import ORDERS, Rung, cascade, ladder, spearman
-from .kernel_base import Live, Seen, Side, Subject, control
-from .kernel_draw import bar, line, painted, plotted, sheet
+from ...clip import Clip
+from ...loading.images import seen
+from ...methods import explain
+from ...sanity import ORDERS, Rung, cascade, ladder, spearman
+from .base import Live, Seen, Side, Subject, control
+from .draw import bar, line, painted, plotted, sheet
 
 
 class Ladder(Live):
