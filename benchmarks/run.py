@@ -176,7 +176,9 @@ def keep(file: str, name: str, entry: object) -> None:
     path = RESULTS / file
     old = json.loads(path.read_text()) if path.exists() else {}
     RESULTS.mkdir(exist_ok=True)
-    path.write_text(json.dumps({**old, name: entry}, indent=1, sort_keys=True) + "\n")
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps({**old, name: entry}, indent=1, sort_keys=True) + "\n")
+    temporary.replace(path)
 
 
 def show(name: str, times: dict) -> None:

@@ -105,14 +105,15 @@ def test_texts_cannot_end_the_script():
     assert "<" not in stored and json.loads(stored)["texts"] == TEXTS
 
 
-def test_a_figure_has_a_text_and_a_limit():
+def test_a_figure_has_a_text_and_a_limit(tmp_path):
     one = quiz()
     with pytest.raises(BadSetting, match="do not see"):
         widgets.Playable("quiz", "title", " ", one.data, one.first)
     with pytest.raises(BadSetting, match="fewer pictures"):
         widgets.Playable("quiz", "title", "a text", one.data, bytes(1_000_000))
     with pytest.raises(MmelError, match="cannot be written"):
-        one.save("no such folder/a.html")
+        one.save(one.save(tmp_path / "new" / "a.html") / "below a file.html")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.html"]
 
 
 MAPS = {name: np.random.default_rng(1).random((2, 2, 1, 4, 4)) for name in NAMES[:2]}

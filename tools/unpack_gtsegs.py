@@ -26,7 +26,8 @@ def unpack(file, root: Path) -> int:
         for kind, array in {"images": picture, "masks": (mask > 0).astype(np.uint8) * 255}.items():
             path = root / kind / wnid / f"{index:05d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.ascontiguousarray(array)).save(path)
+            Image.fromarray(np.ascontiguousarray(array)).save(path.with_suffix(".tmp"), "PNG")
+            path.with_suffix(".tmp").replace(path)
     return count
 
 

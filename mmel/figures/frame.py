@@ -148,9 +148,13 @@ def format_of(path: Path) -> str:
 
 
 def save(figure: Figure, path: str | os.PathLike, *, dpi: float = 160) -> Path:
-    """Write a figure in the format of its name, first under another name, so that no half file is ever seen."""
+    """Write a figure in the format of its name; no half file is ever seen."""
     path = Path(path)
-    data = encoded(figure, format_of(path), dpi=dpi)
+    return put(encoded(figure, format_of(path), dpi=dpi), path)
+
+
+def put(data: bytes, path: Path) -> Path:
+    """Write a file under another name, which it keeps until it is whole. Raises `MmelError` where it cannot."""
     part = path.with_name(f".{path.name[:80]}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,8 +17,8 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
-from ..errors import BadSetting, MmelError, ShapeMismatch
-from ..figures.frame import HUES, Drawing, encoded
+from ..errors import BadSetting, ShapeMismatch
+from ..figures.frame import HUES, Drawing, encoded, put
 from .packing import address, raw
 
 MOST = 1_250_000  # bytes of one figure: a page with its text and pictures stays below 1.5 MB
@@ -86,12 +86,7 @@ class Playable:
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write `document()` to a file, which any browser opens from disk."""
-        path = Path(path)
-        try:
-            path.write_text(self.document(), encoding="utf-8")
-        except OSError as error:
-            raise MmelError(f"{path} cannot be written ({error.strerror}): choose another place for it.") from error
-        return path
+        return put(self.document().encode(), Path(path))
 
 
 @cache
