@@ -64,7 +64,7 @@ SOURCES = {
             "pictures": "https://calvin-vision.net/bigstuff/proj-imagenet/data/gtsegs_ijcv.mat (Guillaumin, Kuettel, "
             "Ferrari 2014; 4,276 pictures): python tools/unpack_gtsegs.py gtsegs_ijcv.mat ROOT, with h5py installed "
             "anywhere; or your own as images/CLASS/NAME.jpg",
-            "masks": "from the same file by the same command; or your own as masks/CLASS/NAME.png",
+            "masks": "the same file, by the same command; or your own as masks/CLASS/NAME.png",
         },
         "pictures belong to their owners, under ImageNet's terms of access: non-commercial research and education only",
     ),
