@@ -56,6 +56,19 @@ EARLIER = {  # runs that others go on from
         first=307_200,
     ),
     "bundled-1": Recipe(seed=1, batch=64, lr=2e-3, patch_dropout=0.5, steps=2500, decay=1000, simple=2000),
+    "bundled-1-late": Recipe(
+        seed=1,
+        batch=64,
+        lr=1.5e-3,
+        patch_dropout=0.25,
+        steps=10000,
+        decay=5000,
+        simple=0,
+        single=0.6,
+        half=True,
+        after="bundled-1",
+        first=160_000,
+    ),
 }
 RECIPES = {  # of the shipped files; `make train SEED=...` takes the one of its seed, or else the first
     "bundled": Recipe(
@@ -63,8 +76,8 @@ RECIPES = {  # of the shipped files; `make train SEED=...` takes the one of its 
         after="bundled-late", first=947_200,
     ),
     "bundled-1": Recipe(
-        seed=1, batch=64, lr=1.5e-3, patch_dropout=0.25, steps=10000, decay=5000, simple=0, single=0.6, half=True,
-        after="bundled-1", first=160_000,
+        seed=1, batch=64, lr=1.2e-3, patch_dropout=0.0, steps=9500, decay=6000, simple=0, single=0.7, half=True,
+        after="bundled-1-late", first=800_000,
     ),
 }  # fmt: skip
 
