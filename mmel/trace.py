@@ -245,5 +245,5 @@ def record(
     with torch.inference_mode(False):
         score = similarity(image.embed, text.embed)
     grid = (0, 0) if modality == "text" else tuple(side // clip.patch_size for side in pairs.images.shape[-2:])
-    eos = None if pairs.tokens is None else end_of_text(clip, pairs.tokens)
+    eos = None if pairs.tokens is None or modality == "image" else end_of_text(clip, pairs.tokens)
     return ClipTrace(image.layers, text.layers, score, grid, eos)

@@ -31,6 +31,7 @@ from . import (
 )
 from .controls import centre_gaussian, edges, random
 from .parts import texts_of
+from .parts.settings import check_kinds
 from .perturb import at_least, slices
 
 MODULES = {
@@ -70,7 +71,7 @@ def explain(
     map.
 
     Returns raw maps on the method's own grid. Raises `UnknownName` for a method or a setting that does not exist, with
-    the nearest names, and everything that `mmel.clip.prepare` and the method raise.
+    the nearest names, `BadSetting` for a value of another kind than the setting's, and everything that `mmel.clip.prepare` and the method raise.
     """
     if method not in METHODS:
         raise UnknownName("method", method, METHODS)
@@ -79,6 +80,7 @@ def explain(
     for name in settings:
         if name not in known:
             raise UnknownName(f"setting of {method}", name, known)
+    check_kinds(method, run, settings)
     pairs = prepare(clip, images, texts)
     if "batch_size" in known:
         settings["batch_size"] = batch_size

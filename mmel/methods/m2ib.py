@@ -194,6 +194,8 @@ def explain(
     pairs = prepare(clip, images, texts)
     wanted = asked("m2ib", modality, pairs)
     at_least("steps", steps), at_least("n_samples", n_samples)
+    if lr <= 0 or beta < 0:
+        raise BadSetting(f"lr > 0 and beta >= 0 of m2ib expected; got {lr} and {beta}.")
     size = COPIES if batch_size is None else at_least("batch_size", batch_size)
     plan = Plan(layer, beta, steps, lr, n_samples, noise, seed, size)
     with torch.no_grad(), ExitStack() as stack:

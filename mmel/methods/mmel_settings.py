@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import BadSetting
 from .grad_eclip import SIMILARITIES
+from .parts.settings import check_kinds
 
 CHOICES = {
     "reduction": ("mean", "sum", "relevance"),
@@ -46,6 +47,7 @@ class MmelSettings(Mapping):
     text: str = "words"  # ours: the same equations on words; "none": the paper defines no text map
 
     def __post_init__(self):
+        check_kinds("mmel", MmelSettings, self)
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise BadSetting(f"{name} of mmel is one of {', '.join(allowed)}; got {getattr(self, name)!r}.")
