@@ -17,7 +17,7 @@ from .parts import Folder
 from .rows import NO_TEXT_MAP
 
 DASH = "\N{EN DASH}"
-ARROWS = {True: "\N{UPWARDS ARROW}", False: "\N{DOWNWARDS ARROW}"}
+ARROWS = {True: " \N{UPWARDS ARROW}", False: " \N{DOWNWARDS ARROW}", None: ""}
 WIDE = 4  # columns of numbers in one table
 HUNDRED = ("table1",)  # shown times 100, as the paper prints them
 SURE = 0.05
@@ -148,7 +148,7 @@ def _block(results: Mapping, modality: str, columns: Sequence[Mapping], reported
         for column in columns
     }
     for column in columns:
-        title = f"{column['metric']} {ARROWS[column['higher_is_better']]}"
+        title = f"{column['metric']}{ARROWS[column['higher_is_better']]}"
         head += [f"{title} reported"] * shown[column["metric"]] + [title]
     for row in (row["name"] for row in results["header"]["rows"]):
         cells = [column["rows"][row] for column in columns if row in column["rows"]]

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from ..protocol import EvaluationProtocol
 from .localisation import Localisation
 from .microscope import Microscope
+from .sanity import Sanity
+from .swaps import Swaps
 from .table1 import Table1
 from .table2 import Table2
 from .table3 import Table3
@@ -20,6 +22,8 @@ PROTOCOLS: dict[str, Callable[..., EvaluationProtocol]] = {
     "localisation": Localisation,
     "words": Words,
     "microscope": Microscope,
+    "sanity": Sanity,
+    "swaps": Swaps,
 }
 
 
