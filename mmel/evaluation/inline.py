@@ -56,5 +56,5 @@ def _lines(protocol, clip: Clip, state, example, row: Row, seed: int, place: int
 def _measured(protocol, clip: Clip, state, example, row: Row, seed: int, place: int):
     if not hasattr(protocol, "measure_batches"):
         return protocol.measure(clip, state, example, row, seed)
-    ((_, _, outcome),) = findings_of(protocol, clip, state, [Batch(row, [example], [place], [seed])])
-    return opened(outcome)
+    ((_, _, found),) = findings_of(protocol, clip, state, [Batch(row, [example], [place], [seed])])
+    return opened(found)

@@ -172,16 +172,16 @@ def _at_once(worker: Worker, read: Sequence[Read]) -> Iterator[dict]:
                 batches.append(Batch(row, [each.example for each in mine], [each.index for each in mine], seeds))
     try:
         found = findings_of(worker.job.protocol, worker.clip, worker.state, batches)
-        found = {(place, row): outcome for place, row, outcome in found}
+        found = {(place, row): each for place, row, each in found}
     except Exception as error:
         _stop_if_of_no_sample(error)
         raise
     seconds = (time.perf_counter() - began) / max(1, len(found))
     for each in read:
         for row in _rows(worker, each.index):
-            outcome = each.error or found[each.index, row.name]
+            own = [each.error] if each.error else found[each.index, row.name]
             head = _line(each.index, each.key, row, seed_of(seed, each.key, row.method)) | {"seconds": seconds}
-            yield from (head | line for line in _row(lambda: opened(outcome)))  # noqa: B023
+            yield from (head | line for line in _row(lambda: opened(own)))  # noqa: B023
 
 
 def _row(measured: Callable[[], Iterable[Measurement]]) -> Iterator[dict]:

@@ -45,7 +45,7 @@ class Batch(NamedTuple):
     seeds: Sequence[int]
 
 
-Findings = list[Measurement] | Exception  # of one sample and row
+Findings = list[Measurement | Exception]  # of one sample and row; an error is the last, and the reason for the rest
 
 
 class EvaluationProtocol(Protocol):
@@ -67,14 +67,15 @@ class EvaluationProtocol(Protocol):
 
 
 def findings_of(protocol, clip: Clip, state, batches: Sequence[Batch]) -> Iterator[tuple[int, str, Findings]]:
-    """Place, row and outcome of every sample of every batch, by `measure_batches`."""
+    """Place, row and findings of every sample of every batch, by `measure_batches`."""
     for batch, found in zip(batches, protocol.measure_batches(clip, state, batches), strict=True):
-        for place, outcome in zip(batch.places, found, strict=True):
-            yield place, batch.row.name, outcome
+        for place, each in zip(batch.places, found, strict=True):
+            yield place, batch.row.name, each
 
 
-def opened(outcome: Findings) -> list[Measurement]:
-    """The measurements of an outcome; an error is raised."""
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
+def opened(findings: Findings) -> Iterator[Measurement]:
+    """The measurements, one by one; an error is raised in its place."""
+    for each in findings:
+        if isinstance(each, Exception):
+            raise each
+        yield each

@@ -16,7 +16,7 @@ __all__ = [
     "KINDS", "ORDERS", "SIMILARITIES",
     "Band", "Climb", "Dissolved", "Knee", "Law", "Line", "Question", "Rung", "Share", "Step",
     "broken_line", "cascade", "climbs", "covered", "dissolve", "distance", "entropy_rise", "failure", "flat",
-    "histogram_entropy", "hog_correlation", "interval_of", "knee", "ladder", "law_of", "measured", "named", "nested", "on_grid", "question",
-    "random_texts", "randomize", "related", "relation", "resized", "second_moment", "smoothed", "spearman",
-    "spread_of", "ssim", "standardized_slopes", "straight_line", "strangers", "top_overlap", "traits",
+    "histogram_entropy", "hog_correlation", "interval_of", "knee", "ladder", "law_of", "measured", "named", "nested",
+    "on_grid", "question", "random_texts", "randomize", "related", "relation", "resized", "second_moment", "smoothed",
+    "spearman", "spread_of", "ssim", "standardized_slopes", "straight_line", "strangers", "top_overlap", "traits",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ from .sanity import Sanity
 
 @dataclass(frozen=True, eq=False)
 class Falling:
-    """One order of steps. Rung 0 is the trained model. Of a row only samples whose trained map is not flat."""
+    """One order of steps; rung 0 is the trained model. Curves are of samples whose trained map is not flat."""
 
     frame: pd.DataFrame
     states: tuple[int, ...]

@@ -22,7 +22,7 @@ from ...sanity.gentler import entropy_rise, smoothed
 from ...sanity.likeness import SIMILARITIES, flat, on_grid
 from ...sanity.randomization import ORDERS, Climb, climbs, randomize
 from ...sanity.steps import ladder
-from ...types import Pairs
+from ...types import Example, Pairs
 from ..protocol import FATAL, Batch, Findings, Measurement
 from ..rows import NO_TEXT_MAP, draws, has_text_map
 from .scoring import pixels_of
@@ -79,7 +79,8 @@ class Sanity:
 
     def measure_batches(self, clip: Clip, state: Mapping[str, Sequence[Climb]], batches: Sequence[Batch]) -> list:
         """Trained maps first, then every cascade once for all batches; a batch whose maps fail sees no more of them."""
-        looks = [_Look(self, clip, batch) for batch in batches]
+        pairs: dict[tuple[int, ...], Pairs] = {}
+        looks = [_Look(self, clip, batch, pairs) for batch in batches]
         for seed in self.states:
             for look in looks:
                 look.see(clip, (seed,), fresh=1_000 * seed)
@@ -111,6 +112,7 @@ class _Look:
     how: Sanity
     clip: Clip
     batch: Batch
+    known: dict[tuple[int, ...], Pairs]  # groups that are ready, for all rows
     pairs: Pairs | None = None
     ends: Sequence[int] | None = None  # of maps of texts: where each text ends
     error: Exception | None = None
@@ -118,25 +120,28 @@ class _Look:
 
     def __post_init__(self) -> None:
         try:
-            self.pairs = self._prepared()
+            self.pairs = self._ready()
         except FATAL:
             raise
         except Exception as error:
             self.error = error
 
-    def _prepared(self) -> Pairs:
-        row, examples = self.batch.row, self.batch.examples
+    def _ready(self) -> Pairs:
+        row, key = self.batch.row, tuple(self.batch.places)
         if self.how.modality == "text" and not has_text_map(row):
             raise UnsupportedModality(NO_TEXT_MAP.get(row.name) or NO_TEXT_MAP[row.method])
+        pairs = self.known[key] = self.known.get(key) or self._prepared(self.batch.examples)
+        self.ends = end_of_text(self.clip, pairs.tokens).tolist() if self.how.modality == "text" else None
+        return pairs
+
+    def _prepared(self, examples: Sequence[Example]) -> Pairs:
         if bare := [each.key for each in examples if not each.captions]:
             raise DatasetError(f"a sanity check explains a picture with its caption, and {bare[0]} has none.")
         pixels = torch.cat([pixels_of(self.clip, each) for each in examples])
         texts = [each.captions[0] for each in examples]
         if self.how.modality == self.how.tower == "image":
             texts = embed_text(self.clip, texts).detach()  # no random image tower changes them
-        pairs = prepare(self.clip, pixels, texts)
-        self.ends = end_of_text(self.clip, pairs.tokens).tolist() if self.how.modality == "text" else None
-        return pairs
+        return prepare(self.clip, pixels, texts)
 
     def see(self, clip: Clip, cascade: tuple, fresh: int) -> None:
         """The maps of the model as it is now; `fresh`: the seed of a row that is drawn anew each time."""
@@ -174,24 +179,27 @@ class _Look:
 
     def findings(self) -> list[Findings]:
         """What each sample of the group has."""
-        return [self.error or self._found(i) for i in range(len(self.batch.examples))]
+        return [[self.error] if self.error else self._found(i) for i in range(len(self.batch.examples))]
 
     def _found(self, i: int) -> Findings:
-        try:
-            return list(self._measured(i))
-        except FATAL:
-            raise
-        except Exception as error:
-            return error
-
-    def _measured(self, i: int) -> Iterator[Measurement]:
         words = slice(1, max(2, self.ends[i])) if self.ends else slice(None)
-        for (order, seed), rungs in ((key, value) for key, value in self.maps.items() if len(key) == 2):
-            maps = torch.stack([each[i] for each in [*self.maps[seed,], *rungs]])[:, :, words]  # rung rows columns
-            if flat(maps[:1]).item():
+        falls = {key: [*self.maps[key[1:]], *rungs] for key, rungs in self.maps.items() if len(key) == 2}
+        maps = {key: torch.stack([each[i] for each in some])[:, :, words] for key, some in falls.items()}
+        kept = maps if self.batch.places[i] < self.how.pictures else {}
+        found: Findings = [_line("", ("map", *key), each.shape[-1], each.flatten()) for key, each in kept.items()]
+        try:
+            return found + list(self._measured(maps))
+        except Exception as error:
+            return [*found, error]
+
+    def _measured(self, maps: Mapping[tuple, Float[Tensor, "rung rows columns"]]) -> Iterator[Measurement]:
+        for key, each in maps.items():
+            if flat(each[:1]).item():
                 raise FlatMap("the trained model's map is flat: no other can be like it.")
             for name in self.how.measured:
-                values = MEASURES[name](maps[:1].expand_as(maps), maps).tolist()
-                yield Measurement(self.how.modality, f"{name} {order} {seed}", values[-1], values)
-            if self.batch.places[i] < self.how.pictures:
-                yield Measurement("", f"map {order} {seed}", maps.shape[-1], maps.flatten().tolist())
+                values = MEASURES[name](each[:1].expand_as(each), each)
+                yield _line(self.how.modality, (name, *key), values[-1], values)
+
+
+def _line(modality: str, metric: Sequence[object], value: float, steps: Tensor) -> Measurement:
+    return Measurement(modality, " ".join(map(str, metric)), float(value), steps.tolist())
