@@ -73,7 +73,9 @@ def jobs(clip) -> dict[str, Job]:
             "errors": Job(Errors(curves=2, steps=2), tuple(draws), clip, Logged(crowded(3, 9, 16)))}  # fmt: skip
 
 
-def run_in_child(name: str, out: Path) -> None:
+def run_in_child(name: str, out: Path, deadly: str) -> None:
+    """A run that ends its process when it comes to the sample `deadly`."""
+    os.environ[DEADLY] = deadly
     run(jobs(toy_clip())[name], out, Plan(shard_size=1, **FEW))
 
 
@@ -172,13 +174,11 @@ def test_the_model_is_as_it_was_after_an_error(clip, monkeypatch, error, raised)
 @pytest.mark.parametrize("name", ["sanity", "errors"])
 def test_killed_it_goes_on_and_gives_the_same_bytes(clip, tmp_path, monkeypatch, children, name):  # noqa: F811
     job = jobs(clip)[name]
-    monkeypatch.setenv(DEADLY, job.data.data.keys[2])
-    child = children.Process(target=run_in_child, args=(name, tmp_path / "killed"))
+    child = children.Process(target=run_in_child, args=(name, tmp_path / "killed", job.data.data.keys[2]))
     child.start()
     child.join()
     assert child.exitcode == -signal.SIGKILL
     assert len(list((tmp_path / "killed").glob("part-*"))) == 2
-    monkeypatch.delenv(DEADLY)
     read = []
     monkeypatch.setattr(f"{__name__}.log", read.append)
     run(job, tmp_path / "killed", Plan(shard_size=2, **FEW))

@@ -115,7 +115,7 @@ def posed(clip: Clip, asked: Sequence[Question]) -> Posed:
     names = embed_text(clip, [each.text for each in asked])
     told = all(each.scene.captions for each in asked)
     whole = embed_text(clip, [each.scene.captions[0].text for each in asked]) if told else None
-    return Posed(asked, pixels, names, whole, similarity(embed_image(clip, pixels), names))
+    return Posed(asked, pixels, names, whole, similarity(embed_image(clip, pixels), names).detach())
 
 
 def judged(
@@ -127,7 +127,7 @@ def judged(
     maps = _patches(clip, explain(clip, pixels, names, method, **how).image)
     wide = None if whole is None else _patches(clip, explain(clip, pixels, whole, method, **how).image)
     kept = masked_image(pixels, normalize(maps).to(pixels))
-    after = similarity(embed_image(clip, kept), names)
+    after = similarity(embed_image(clip, kept), names).detach()
     for i, each in enumerate(asked):
         record = {**traits(each), "score": float(before[i]), **_located(each, maps[i])}
         record["confidence_drop"] = float(confidence_drop(before[i], after[i]))
