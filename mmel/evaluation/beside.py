@@ -68,11 +68,6 @@ def named_columns(columns: Columns, modality: str) -> dict[str, dict[str, dict[s
     }
 
 
-def kept(profile: str, name: str) -> Path | None:
-    """Where a chapter keeps an evaluation, so that a killed run goes on: only in the profiles that take hours."""
-    return Path("..") / "runs" / profile / "evaluations" / name if profile in ("full", "paper") else None
-
-
 def read_stored(path: str | os.PathLike) -> dict | None:
     """What a larger run left ({"run": words, "columns": ...}), or None where it has not been run yet."""
     path = Path(path)
