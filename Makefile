@@ -52,7 +52,7 @@ $(STAMP): $(LOCKED) pyproject.toml
 reproduce: $(if $(filter paper%,$(PROFILE)),notebooks,book)
 
 notebooks: $(STAMP)
-	@$(RUN) --profile $(PROFILE)
+	@$(RUN) --profile $(PROFILE)$(if $(ONLY), --only $(ONLY))
 
 book: notebooks $(FRESH)
 	@$(BOOK) >/dev/null || $(FORGET)

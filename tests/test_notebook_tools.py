@@ -195,6 +195,16 @@ def test_a_run_keeps_values_figures_and_pages_and_repeats_only_what_changed(hous
     assert (folder / "results.json").read_text() == results
 
 
+def test_a_chapter_alone_is_executed_and_nothing_collected(house):
+    command = [TOOLS / "run_notebooks.py", "--profile", "bundled", "--root", house, "--device", "cpu", "--only"]
+    alone = call(*command, "02_second")
+    assert alone.returncode == 0 and "01_first" not in alone.stdout, alone.stderr
+    assert [path.name for path in (house / "runs" / "bundled" / "notebooks").iterdir()] == ["02_second.ipynb"]
+    assert not (house / "executed").exists() and not (house / "runs" / "bundled" / "results.json").exists()
+    wrong = call(*command, "03_third")
+    assert wrong.returncode == 1 and "no chapter is called 03_third" in wrong.stderr
+
+
 def test_a_failing_notebook_stops_with_its_name_cell_and_error(house):
     bad = notebook(('profile = device = size = budget = ""', ("parameters",)), ("y = 1\n1 / 0", ()))
     bad.cells[0].source = "late = 0\nprofile = device = None\nsize = 1\nbudget = 1\nprofile = 1\ndevice = 1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pandas as pd
 import pytest
 
 import mmel
+from mmel.cli.verifying import LARGER, held_lines
 from mmel.data import open_dataset
 from mmel.errors import DatasetError, UnknownName, UnsupportedModality
-from mmel.evaluation import beside, cells, inline, paper, rows
+from mmel.evaluation import beside, cells, inline, larger, paper, rows
 from mmel.evaluation.protocols import PROTOCOLS, SHEETS, looking
 from mmel.figures import forest, markdown_table
 
@@ -170,8 +172,8 @@ def test_reported_numbers_stand_in_a_column_of_their_own(tmp_path):
     columns = beside.columns_of(frame, "image", ["confidence_drop"], resamples=100)
     reported = paper.read_reported(PAPER, 1)
     file = tmp_path / "deep" / "table1.json"
-    beside.write_stored(file, "a larger run", beside.named_columns(columns, "image"))
-    stored = {"full": beside.read_stored(file), "paper profile": beside.read_stored(tmp_path / "none.json")}
+    larger.write_stored(file, "a larger run", beside.named_columns(columns, "image"))
+    stored = {"full": larger.read_stored(file), "paper profile": larger.read_stored(tmp_path / "none.json")}
     head, lines = beside.lines_of(
         columns, {"confidence_drop": "Drop"}, "image", reported=reported, stored=stored,
         names={"confidence_drop": "image confidence_drop"}, order=["grad_cam", "grad_eclip", "edges"], times=100,
@@ -184,9 +186,36 @@ def test_reported_numbers_stand_in_a_column_of_their_own(tmp_path):
     assert markdown_table(head, lines).count("\n") == 5
     file.write_text("{}")
     with pytest.raises(mmel.MmelError, match="run the notebook"):
-        beside.read_stored(file)
+        larger.read_stored(file)
     with pytest.raises(mmel.MmelError, match="cannot be read"):
         paper.read_reported(tmp_path / "none.csv", 1)
+
+
+def test_a_larger_run_keeps_its_parts_and_leaves_values_and_provenance_apart(tmp_path):
+    assert larger.kept("bundled", "table2") is None
+    assert larger.kept("full", "table2").as_posix() == "../runs/full/evaluations/table2"
+    (tmp_path / "provenance.json").write_text(json.dumps({"calls": [{"host": "mine", "cores": 2}], "seconds": {}}))
+    larger.write_stored(tmp_path / "out" / "table2.json", "words", {}, tmp_path)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["table2.json", "table2_provenance.json"]
+    origin = json.loads((tmp_path / "out" / "table2_provenance.json").read_text())
+    assert origin["calls"] == [{"cores": 2}]
+
+
+def test_cells_are_held_against_those_of_a_larger_run(tmp_path):
+    def cell(mean, half):
+        return {"mean": mean, "low": mean - half, "high": mean + half, "count": 4}
+
+    own = {"image drop": {"a": cell(0.5, 0.1), "b": cell(0.62, 0.1), "c": cell(0.9, 0.1), "only here": cell(0, 0)}}
+    large = {"image drop": {name: cell(0.5, 0.05) for name in "abc"}, "text drop": {"a": cell(0, 0)}}
+    assert larger.held(own, large) == larger.Held(1, 2, 3, ("image drop, c",))
+    assert held_lines(tmp_path)[0].startswith("table 1: a run (`make reproduce`)")
+    (tmp_path / "runs" / "bundled").mkdir(parents=True)
+    results = {notebook: {f"Table {number}": own} for number, notebook in LARGER.items()}
+    (tmp_path / "runs" / "bundled" / "results.json").write_text(json.dumps(results))
+    larger.write_stored(tmp_path / "benchmarks" / "full" / "table2-bundled.json", "words", large)
+    lines = held_lines(tmp_path)
+    assert lines[0].startswith("table 1: the larger run") and "1 of 3 means" in lines[1]
+    assert lines[1].endswith("the intervals of 2 meet; apart: image drop, c")
 
 
 def test_every_sheet_says_everything():

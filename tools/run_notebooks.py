@@ -1,6 +1,7 @@
 """Run the notebooks of a profile, each only when it, its parameters or a source it depends on has changed.
 
     run_notebooks.py --profile quick|bundled|full|paper|paper-smoke [--device auto|cpu|cuda] [--jobs 2] [--threads 1]
+                     [--only 13_table3 ...]
 
 Leaves in runs/<profile>: notebooks/ as executed, figures/<notebook>/ as SVG and PNG, results.json (what the
 notebooks noted: the same bytes for the same sources, settings, threads and versions) and provenance.json
@@ -17,6 +18,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -159,9 +161,12 @@ def settle(root: Path, threads: int, folder: str) -> None:
     )
 
 
-def run(root: Path, profile: str, device: str, jobs: int, threads: int) -> None:
-    """Execute what has changed, then collect."""
+def run(root: Path, profile: str, device: str, jobs: int, threads: int, only: Sequence[str] = ()) -> None:
+    """Execute what has changed, then collect; of `only` some chapters nothing is collected."""
     tasks = plan(root, profile, device, threads)
+    if unknown := sorted(set(only) - {task.name for task in tasks}):
+        raise Stop(f"no chapter is called {', '.join(unknown)}: name them as their files, such as {tasks[0].name}.")
+    tasks = [task for task in tasks if not only or task.name in only]
     waiting = [task for task in tasks if not is_done(task)]
     for task in tasks:
         if task not in waiting:
@@ -174,6 +179,8 @@ def run(root: Path, profile: str, device: str, jobs: int, threads: int) -> None:
             except Exception:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+    if only:
+        return
     labels = dict.fromkeys(task.label for task in tasks)
     found = {each: collect(root, profile, threads, [task for task in tasks if task.label == each]) for each in labels}
     if "" not in found:
@@ -189,13 +196,14 @@ def main() -> int:
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", nargs="*", default=[], metavar="CHAPTER", help="execute these, and collect nothing")
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     root = chosen.root.resolve()
     with tempfile.TemporaryDirectory() as folder:
         settle(root, chosen.threads, folder)
         try:
-            run(root, chosen.profile, chosen.device, chosen.jobs, chosen.threads)
+            run(root, chosen.profile, chosen.device, chosen.jobs, chosen.threads, chosen.only)
         except Stop as stop:
             print(f"\n{stop}", file=sys.stderr)
             return 1

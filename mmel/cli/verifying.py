@@ -1,4 +1,4 @@
-"""`mmel verify`: is what is installed what was published, and do the stored verdicts still follow from the numbers?"""
+"""`mmel verify`: is what is installed what was published, and do tables and verdicts still hold?"""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ import typer
 from rich.progress import track
 
 from ..errors import MmelError
+from ..evaluation.larger import held, read_stored
 from ..ledger import VERDICTS, Entry, judge, read_claims, read_results, read_tables, stale
 from ..loading import BUNDLED, bundled
 from ..scenes import SPLITS, split
 from .messages import console
 
+LARGER = {1: "11_table1", 2: "12_table2", 3: "13_table3"}  # tables whose larger run is published
 SOURCES = Path(__file__).parents[2]  # of an installation from the sources; others have no ledger beside them
 
 
 def verify(sources: Path = SOURCES) -> None:
     """Hashes first: what differs is one `MmelError`. Then the ledger; a stale verdict ends with exit code 1."""
     verify_hashes()
+    for text in held_lines(sources):
+        typer.echo(text)
     if verify_ledger(sources):
         raise typer.Exit(1)
 
@@ -59,6 +63,25 @@ def verify_ledger(sources: Path) -> list[Entry]:
         stored = f"is stored as {entry.claim.verdict!r}; from the numbers follows {entry.verdict!r}"
         typer.echo(f"stale: {entry.claim.id} {entry.problem or stored}", err=True)
     return wrong
+
+
+def held_lines(sources: Path) -> list[str]:
+    """How the tables of the last run lie to the intervals of the larger runs that are published beside them."""
+    results, lines = read_results(sources / "runs" / "bundled" / "results.json"), []
+    for number, notebook in LARGER.items():
+        stored = read_stored(sources / "benchmarks" / "full" / f"table{number}-bundled.json")
+        own = (results or {}).get(notebook, {}).get(f"Table {number}")
+        if stored is None or own is None:
+            missing = "the larger run (`make reproduce PROFILE=full`)" if own else "a run (`make reproduce`)"
+            lines.append(f"table {number}: {missing} is not there, so there is nothing to compare")
+            continue
+        found = held(own, stored["columns"])
+        lines.append(
+            f"table {number}: {found.inside} of {found.total} means lie inside the intervals of the larger run "
+            f"({stored['run']}); the intervals of {found.meet} meet"
+            + "".join(f"; apart: {name}" for name in found.apart)
+        )
+    return lines
 
 
 def read_ledger(sources: Path, profile: str = "bundled") -> list[Entry]:

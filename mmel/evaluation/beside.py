@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pandas as pd
 
-from ..errors import MmelError
 from .cells import Cell, cells_of, higher_is_better, reasons_of
 from .paper import Reported, reported_for
 from .rows import NO_TEXT_MAP, PAPER, row_of
@@ -68,28 +64,6 @@ def named_columns(columns: Columns, modality: str) -> dict[str, dict[str, dict[s
     }
 
 
-def read_stored(path: str | os.PathLike) -> dict | None:
-    """What a larger run left ({"run": words, "columns": ...}), or None where it has not been run yet."""
-    path = Path(path)
-    if not path.is_file():
-        return None
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        return {"run": str(stored["run"]), "columns": dict(stored["columns"])}
-    except (ValueError, KeyError, TypeError) as error:
-        raise MmelError(
-            f"{path} should hold a run and its columns ({error!r}): run the notebook of it again."
-        ) from error
-
-
-def write_stored(path: str | os.PathLike, run: str, columns: Mapping[str, object]) -> None:
-    """Leave `named_columns` of a larger run beside the book; `run` says in words what was run on what."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"run": run, "columns": columns}, indent=1) + "\n"
-    path.write_text(text, encoding="utf-8")
-
-
 def lines_of(
     columns: Columns,
     titles: Mapping[str, str],  # metric -> its name in the head of the table
@@ -97,7 +71,7 @@ def lines_of(
     *,
     reported: Mapping[tuple[str, str], Reported],
     names: Mapping[str, str],  # metric -> that of the paper's CSV
-    stored: Mapping[str, dict | None],  # column title -> what `read_stored` gave
+    stored: Mapping[str, dict | None],  # column title -> what `larger.read_stored` gave
     order: Sequence[str],
     times: float = 1.0,
     digits: int = 3,
