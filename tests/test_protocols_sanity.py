@@ -22,7 +22,7 @@ from mmel import sanity
 from mmel.cli import app
 from mmel.data import open_dataset
 from mmel.errors import BadSetting, EvaluationError, UnknownName
-from mmel.evaluation import Plan, Row, beside, inline, reporting, run
+from mmel.evaluation import Plan, Row, inline, reporting, run
 from mmel.evaluation.job import Job
 from mmel.evaluation.protocols import Errors, Sanity, Swaps, falling, records_of
 from mmel.types import Example
@@ -276,9 +276,3 @@ def test_the_command_line_makes_them(tmp_path):
     assert first.exit_code == 0 and "spearman top_down 0" in first.output, first.output
     again = CliRunner().invoke(app, [*given, "--out", str(tmp_path / "run")])
     assert again.output == first.output
-
-
-def test_only_long_profiles_keep_their_evaluations():
-    assert beside.kept("quick", "x") is beside.kept("bundled", "x") is None
-    assert beside.kept("full", "x") == Path("../runs/full/evaluations/x")
-    assert os.fspath(beside.kept("paper", "y")).endswith("paper/evaluations/y")
