@@ -200,8 +200,9 @@ def test_failures_are_rows_and_nothing_is_ranked(clip, tmp_path):
     (column,) = outcome.results["columns"]  # the kept maps are none
     assert column["higher_is_better"] is None and not any(row["best"] for row in column["rows"].values())
     assert len(column["rows"]["edges"]["steps"]) == 4
-    head = reporting.report_of(outcome.results).blocks[0].head
-    assert head[-1] == "spearman bottom_up 0"
+    report = reporting.report_of(outcome.results)
+    assert report.blocks[0].head[-1] == "spearman bottom_up 0" and "ranks nothing" in " ".join(report.notes)
+    assert "Bold" not in " ".join(report.notes)
 
 
 def test_swapped_captions_are_those_of_mmel_sanity(clip):

@@ -119,7 +119,11 @@ def notes_of(results: Mapping, reported: bool) -> list[str]:
         notes.append(
             f"*: differs from {reference} on the same samples, p < {SURE} after Holm's correction within the column."
         )
-    notes.append("Bold: the best row, where the interval of its difference from the next best leaves 0 out.")
+    ways = {column["higher_is_better"] for column in results["columns"]}
+    if ways != {None}:
+        notes.append("Bold: the best row, where the interval of its difference from the next best leaves 0 out.")
+    if None in ways:
+        notes.append("A column without an arrow ranks nothing: neither more nor less of it is better.")
     if reported:
         notes.append("Reported: as the paper prints it, for other data and another model.")
     for modality in dict.fromkeys(column["modality"] for column in results["columns"]):
