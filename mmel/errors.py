@@ -63,6 +63,10 @@ class NotANumber(MmelError):
     """NaN or infinity where finite numbers were expected."""
 
 
+class FlatMap(MmelError):
+    """A map whose values are all equal, where its order was asked for."""
+
+
 class SceneError(MmelError):
     """A scene, caption or split of the bundled world that cannot be made."""
 

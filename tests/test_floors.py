@@ -23,6 +23,7 @@ SIDEWAYS = {  # stated exceptions, each one way only
     ("stats", "errors"),
     ("training", "scenes"),  # the recipe needs its world
     ("data", "scenes"),  # the bundled world is a dataset too
+    ("evaluation", "sanity"),  # its checks and its error analysis are protocols too
 }
 NO_MODEL = {"metrics", "figures"}  # they take callables and maps, never a model
 MODEL = {"clip", "trace", "methods", "training", "scenes", "data"}

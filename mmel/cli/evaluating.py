@@ -12,15 +12,14 @@ from ..errors import BadSetting, UnknownName
 from .messages import loading, say
 from .options import Device, Model, Precision, Pretrained
 
+NAMES = "table1, table2, table3, localisation, words, microscope, sanity, swaps or errors."
 FORMATS = ("text", "markdown", "latex", "csv")
 PAPER = Path("book/paper_tables.csv")  # taken where it is there, from the folder of the sources
 
 
 def evaluate_command(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run; a run that is there goes on.")],
-    protocol: Annotated[
-        str, typer.Option(metavar="NAME", help="table1, table2, table3, localisation, words or microscope.")
-    ] = "table2",
+    protocol: Annotated[str, typer.Option(metavar="NAME", help=NAMES)] = "table2",
     dataset: Annotated[
         str, typer.Option(metavar="NAME", help="scenes/SPLIT, or one of `mmel data`.")
     ] = "scenes/classes",

@@ -13,6 +13,10 @@ from ..stats import Difference, Interval, bootstrap_mean, holm, paired_differenc
 
 REFERENCE = "grad_eclip"
 KEYS = ["row", "modality", "metric"]
+NEITHER = (
+    "spearman", "ssim", "hog", "top_overlap", "entropy_rise",  # of a sanity check, which must not rank
+    "score", "failure", "relation",  # of the model itself; shares of kinds
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,14 @@ class Cell:
     best: bool  # certainly better than the next best row
 
 
-def higher_is_better(metric: str) -> bool:
-    """Which way a metric points, whatever follows its first word ("deletion true @1"); words as pictures."""
+def higher_is_better(metric: str) -> bool | None:
+    """Which way a metric points, whatever follows its first word ("deletion true @1"); words as pictures.
+
+    None: no way, so that no row is the best.
+    """
     word = metric.split()[0].removeprefix("word_")
+    if word in NEITHER:
+        return None
     name = word if word in HIGHER_IS_BETTER else f"{word}_auc"
     if name not in HIGHER_IS_BETTER:
         raise UnknownName("metric", metric, HIGHER_IS_BETTER)
@@ -101,8 +110,10 @@ def _difference(first: pd.Series, second: pd.Series, how: dict) -> Difference | 
     return paired_difference(first[both].to_numpy(), second[both].to_numpy(), **how)
 
 
-def _first(values: dict, means: dict[str, Interval], higher: bool, how: dict) -> str | None:
+def _first(values: dict, means: dict[str, Interval], higher: bool | None, how: dict) -> str | None:
     """The best row, if the interval of its difference from the next best leaves zero out, and the signs agree."""
+    if higher is None:
+        return None
     order = sorted(means, key=lambda row: means[row].mean, reverse=higher)
     if len(order) < 2:
         return None

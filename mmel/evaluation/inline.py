@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..clip import Clip
 from ..errors import MmelError, NotANumber
-from .protocol import EvaluationProtocol, Row
+from .protocol import Batch, EvaluationProtocol, Row, findings_of, opened
 
 COLUMNS = ("sample", "row", "modality", "metric", "value", "steps", "error")
 
@@ -34,7 +34,7 @@ def measured(
     for place, example in enumerate(data):
         for row in rows:
             if place < (counts or {}).get(row.name, len(data)):
-                lines += list(_lines(protocol, clip, state, example, row, seed))
+                lines += list(_lines(protocol, clip, state, example, row, seed, place))
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
@@ -43,11 +43,18 @@ def seed_of(seed: int, sample: str, method: str) -> int:
     return int.from_bytes(sha256(f"{seed}/{sample}/{method}".encode()).digest()[:4], "big") >> 1
 
 
-def _lines(protocol: EvaluationProtocol, clip: Clip, state, example, row: Row, seed: int) -> Iterator[tuple]:
+def _lines(protocol, clip: Clip, state, example, row: Row, seed: int, place: int) -> Iterator[tuple]:
     try:
-        for one in protocol.measure(clip, state, example, row, seed_of(seed, example.key, row.method)):
+        for one in _measured(protocol, clip, state, example, row, seed_of(seed, example.key, row.method), place):
             if not isfinite(one.value):
                 raise NotANumber(f"{one.metric} is {one.value}: look at the map that it was measured on.")
             yield example.key, row.name, one.modality, one.metric, one.value, list(one.steps), ""
     except MmelError as error:
         yield example.key, row.name, "", "", float("nan"), [], str(error)
+
+
+def _measured(protocol, clip: Clip, state, example, row: Row, seed: int, place: int):
+    if not hasattr(protocol, "measure_batches"):
+        return protocol.measure(clip, state, example, row, seed)
+    ((_, _, found),) = findings_of(protocol, clip, state, [Batch(row, [example], [place], [seed])])
+    return opened(found)

@@ -9,7 +9,6 @@ from itertools import chain, groupby, islice
 from math import isfinite
 
 import pyarrow as pa
-import torch
 
 from ..data.iterating import in_order
 from ..errors import EvaluationError, MmelError
@@ -17,7 +16,7 @@ from ..loading.inputs import transformed
 from ..types import Example
 from .inline import seed_of
 from .job import Worker
-from .protocol import Measurement, Row
+from .protocol import FATAL, Batch, Measurement, Row, findings_of, opened
 from .protocols.editing import embedded_together
 
 UNDEFINED = ("UnsupportedModality",)  # a method that has no such map: a dash in the table, no failure
@@ -64,6 +63,11 @@ def measure_shard(
     lines, size = [], worker.job.together
     several = size > 1 and hasattr(worker.job.protocol, "ask")
     read = _read(worker, indices, begun)
+    if hasattr(worker.job.protocol, "measure_batches"):
+        lines = list(_at_once(worker, list(read)))
+        if tick:
+            tick(len(indices))
+        return pa.Table.from_pylist(lines, SCHEMA)
     for _, some in groupby(indices, key=lambda index: index // size):
         group = list(islice(read, len(list(some))))
         lines += _together(worker, group) if several else chain.from_iterable(_sample(worker, each) for each in group)
@@ -156,6 +160,30 @@ def _row_together(worker: Worker, mine: Sequence[Read], row: Row) -> dict[int, l
     return lines
 
 
+def _at_once(worker: Worker, read: Sequence[Read]) -> Iterator[dict]:
+    """The lines of a shard whose protocol looks at all of its samples at once, in groups of `job.together`."""
+    batches, seed, began = [], worker.job.seed, time.perf_counter()
+    for _, some in groupby(read, key=lambda each: each.index // worker.job.together):
+        whole = [each for each in some if not each.error]
+        for row in worker.job.rows:
+            mine = [each for each in whole if row in _rows(worker, each.index)]
+            seeds = [seed_of(seed, each.key, row.method) for each in mine]
+            if mine:
+                batches.append(Batch(row, [each.example for each in mine], [each.index for each in mine], seeds))
+    try:
+        found = findings_of(worker.job.protocol, worker.clip, worker.state, batches)
+        found = {(place, row): each for place, row, each in found}
+    except Exception as error:
+        _stop_if_of_no_sample(error)
+        raise
+    seconds = (time.perf_counter() - began) / max(1, len(found))
+    for each in read:
+        for row in _rows(worker, each.index):
+            own = [each.error] if each.error else found[each.index, row.name]
+            head = _line(each.index, each.key, row, seed_of(seed, each.key, row.method)) | {"seconds": seconds}
+            yield from (head | line for line in _row(lambda: opened(own)))  # noqa: B023
+
+
 def _row(measured: Callable[[], Iterable[Measurement]]) -> Iterator[dict]:
     """What one row gives for one sample; whatever goes wrong is a line with the reason."""
     nothing = True
@@ -177,7 +205,7 @@ def _row(measured: Callable[[], Iterable[Measurement]]) -> Iterator[dict]:
 
 def _stop_if_of_no_sample(error: Exception) -> None:
     """Errors that would befall every sample after this one as well stop the run instead."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+    if isinstance(error, FATAL):
         raise EvaluationError(
             "the memory is full: finished parts are kept. Take fewer workers, a smaller model or half precision, and "
             "give the same command again."

@@ -53,7 +53,7 @@ def results_text(folder: Folder, header: Mapping[str, object], resamples: int) -
 def columns_of(folder: Folder) -> list[tuple[str, str]]:
     """Modality and metric of each column, in the order in which the protocol measures them."""
     found = {}
-    for table in folder.tables([*NAMES, "index"], [("kind", "==", "")]):
+    for table in folder.tables([*NAMES, "index"], [("kind", "==", ""), ("modality", "!=", "")]):
         found |= dict.fromkeys(zip(*(table[name].to_pylist() for name in NAMES), strict=True))
     return list(found)
 

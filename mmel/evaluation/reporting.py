@@ -17,7 +17,7 @@ from .parts import Folder
 from .rows import NO_TEXT_MAP
 
 DASH = "\N{EN DASH}"
-ARROWS = {True: "\N{UPWARDS ARROW}", False: "\N{DOWNWARDS ARROW}"}
+ARROWS = {True: " \N{UPWARDS ARROW}", False: " \N{DOWNWARDS ARROW}", None: ""}
 WIDE = 4  # columns of numbers in one table
 HUNDRED = ("table1",)  # shown times 100, as the paper prints them
 SURE = 0.05
@@ -119,7 +119,11 @@ def notes_of(results: Mapping, reported: bool) -> list[str]:
         notes.append(
             f"*: differs from {reference} on the same samples, p < {SURE} after Holm's correction within the column."
         )
-    notes.append("Bold: the best row, where the interval of its difference from the next best leaves 0 out.")
+    ways = {column["higher_is_better"] for column in results["columns"]}
+    if ways != {None}:
+        notes.append("Bold: the best row, where the interval of its difference from the next best leaves 0 out.")
+    if None in ways:
+        notes.append("A column without an arrow ranks nothing: neither more nor less of it is better.")
     if reported:
         notes.append("Reported: as the paper prints it, for other data and another model.")
     for modality in dict.fromkeys(column["modality"] for column in results["columns"]):
@@ -148,7 +152,7 @@ def _block(results: Mapping, modality: str, columns: Sequence[Mapping], reported
         for column in columns
     }
     for column in columns:
-        title = f"{column['metric']} {ARROWS[column['higher_is_better']]}"
+        title = f"{column['metric']}{ARROWS[column['higher_is_better']]}"
         head += [f"{title} reported"] * shown[column["metric"]] + [title]
     for row in (row["name"] for row in results["header"]["rows"]):
         cells = [column["rows"][row] for column in columns if row in column["rows"]]

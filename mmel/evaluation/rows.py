@@ -73,6 +73,11 @@ TABLES: dict[str, tuple[str, ...]] = {
                "attention_flow", "grad_cam", "saliency", "kernel_shap", "rise", "chefer", "chefer_all", "random"),
     "microscope": ("grad_eclip", "grad_eclip_all", "mmel_working", "chefer_all", "attention_rollout", "random",
                    "edges"),
+    "sanity": ("raw_attention", "attention_rollout", "attention_flow", "saliency", "grad_cam", "chefer", "legrad",
+               "clip_surgery", "mask_clip", "grad_eclip", "grad_eclip_all", *_MMELS, *CONTROLS),
+    "swaps": ("raw_attention", "saliency", "grad_cam", "chefer", "legrad", "clip_surgery", "mask_clip", "grad_eclip",
+              "grad_eclip_all", *_MMELS, "edges"),
+    "errors": ("grad_eclip", "grad_eclip_all", *_MMELS, "chefer_all", "random", "centre_gaussian"),
     "smoke": ("grad_eclip", "grad_eclip_all", "mmel_working"),  # as few as every page can do with
 }  # fmt: skip
 

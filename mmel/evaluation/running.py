@@ -180,12 +180,12 @@ def evaluate(
 ) -> pd.DataFrame:
     """Every measurement of every row on every sample: one line each, failures as lines with their reason.
 
-    `protocol`: "table1", "table2", "table3", "localisation", "words", "microscope", or one of your own. `rows`: names
-    of `mmel.evaluation.rows.ROWS`, `Row`s, or "all". The model is `clip`, or is loaded by its name. With a folder
-    `out`, parts, `results.json` and `provenance.json` are written there, and the same call again reads what is done;
-    another call with the same folder is refused, and the error says what differs. `plan`: shard_size, share (i, n),
-    workers, engine ("local" or "ray"), address, cpus, resamples; none of them changes a value, nor does the number of
-    `readers`, threads that decode pictures ahead of use.
+    `protocol`: a name of `mmel.evaluation.protocols.PROTOCOLS` ("table1", "localisation", "sanity", ...), or one of
+    your own. `rows`: names of `mmel.evaluation.rows.ROWS`, `Row`s, or "all". The model is `clip`, or is loaded by its
+    name. With a folder `out`, parts, `results.json` and `provenance.json` are written there, and the same call again
+    reads what is done; another call with the same folder is refused, and the error says what differs. `plan`:
+    shard_size, share (i, n), workers, engine ("local" or "ray"), address, cpus, resamples; none of them changes a
+    value, nor does the number of `readers`, threads that decode pictures ahead of use.
 
     For a GPU: `scoring` ("bf16" or "fp16") is the number type of passes that only score, `batch` the pictures in one of
     them, and `together` the samples that share them. Gradients keep `precision`.

@@ -61,6 +61,8 @@ HIGHER_IS_BETTER: Mapping[str, bool] = MappingProxyType(
         "mean_iou": True,
         "average_precision": True,
         "multi_object_recall": True,
+        "lift": True,
+        "spread": False,
     }
 )
 

@@ -34,6 +34,9 @@ from .runs import Row
 LEAST = 40  # visible pixels of an object that is asked for: a sixth of a patch of 16 x 16
 
 
+Record = dict[str, float | int | str]
+
+
 class Question(NamedTuple):
     """A scene and the object of it that is asked for, with the text that asks."""
 
@@ -71,7 +74,7 @@ def measured(
     curves: int = 0,  # of the questions, the first so many get deletion and insertion curves too
     steps: int = 8,
     batch_size: int = 64,
-) -> list[dict[str, float | int | str]]:
+) -> list[Record]:
     """One record for each question and row: the traits, the score, the metrics, and the kind of failure.
 
     Metrics of the object's own name: `pointing_game`, `energy_pointing_game`, `spread` (`spread_of`),
@@ -80,27 +83,61 @@ def measured(
     `multi_object_recall` of the map of the caption. `lift` is the energy divided by the object's share of the picture:
     1 for a flat map.
     """
+    ready, how = posed(clip, asked), {"curves": curves, "steps": steps, "batch_size": batch_size}
+    return [{**each, "row": name} for name, row in rows.items() for each in judged(clip, ready, row, **how)]
+
+
+class Stated(NamedTuple):
+    """A scene, the text of the relation that its caption states, and the two objects."""
+
+    scene: Scene
+    text: str
+    two: Sequence[int]
+
+
+class Posed(NamedTuple):
+    """Questions as a model has them, for any row: pictures, names, captions where all have some, and scores."""
+
+    asked: Sequence[Question]
+    pixels: Float[Tensor, "batch 3 height width"]
+    names: Float[Tensor, "batch embed"]
+    whole: Float[Tensor, "batch embed"] | None
+    before: Float[Tensor, " batch"]
+
+    def some(self, chosen: slice) -> Posed:
+        """These questions alone."""
+        return Posed(*(None if each is None else each[chosen] for each in self))
+
+
+def posed(clip: Clip, asked: Sequence[Question]) -> Posed:
+    """What all rows share: one pass for each picture, name and caption."""
     pixels = prepare(clip, [each.scene.image for each in asked], ["a"]).images
     names = embed_text(clip, [each.text for each in asked])
     told = all(each.scene.captions for each in asked)
     whole = embed_text(clip, [each.scene.captions[0].text for each in asked]) if told else None
-    before, records = similarity(embed_image(clip, pixels), names), []
-    for row, (method, settings) in rows.items():
-        how = {**settings, "modality": "image", "batch_size": batch_size}
-        maps = _patches(clip, explain(clip, pixels, names, method, **how).image)
-        wide = _patches(clip, explain(clip, pixels, whole, method, **how).image) if told else None
-        kept = masked_image(pixels, normalize(maps).to(pixels))
-        after = similarity(embed_image(clip, kept), names)
-        for i, each in enumerate(asked):
-            record = {**traits(each), "row": row, "score": float(before[i]), **_located(each, maps[i])}
-            record["confidence_drop"] = float(confidence_drop(before[i], after[i]))
-            record["confidence_increase"] = float(confidence_increase(before[i], after[i]))
-            if told:
-                seen = torch.as_tensor(each.scene.masks[named(each.scene)])
-                record["multi_object_recall"] = float(multi_object_recall(wide[i], seen))
-            if i < curves:
-                record |= _curved(clip, pixels[i], names[i], maps[i], steps)
-            records.append(record)
+    return Posed(asked, pixels, names, whole, similarity(embed_image(clip, pixels), names).detach())
+
+
+def judged(
+    clip: Clip, ready: Posed, row: Row, *, curves: int = 0, steps: int = 8, batch_size: int = 64
+) -> list[Record]:
+    """What `measured` says of one row, a record for each question."""
+    (method, settings), (asked, pixels, names, whole, before), records = row, ready, []
+    how = {**settings, "modality": "image", "batch_size": batch_size}
+    maps = _patches(clip, explain(clip, pixels, names, method, **how).image)
+    wide = None if whole is None else _patches(clip, explain(clip, pixels, whole, method, **how).image)
+    kept = masked_image(pixels, normalize(maps).to(pixels))
+    after = similarity(embed_image(clip, kept), names).detach()
+    for i, each in enumerate(asked):
+        record = {**traits(each), "score": float(before[i]), **_located(each, maps[i])}
+        record["confidence_drop"] = float(confidence_drop(before[i], after[i]))
+        record["confidence_increase"] = float(confidence_increase(before[i], after[i]))
+        if wide is not None:
+            seen = torch.as_tensor(each.scene.masks[named(each.scene)])
+            record["multi_object_recall"] = float(multi_object_recall(wide[i], seen))
+        if i < curves:
+            record |= _curved(clip, pixels[i], names[i], maps[i], steps)
+        records.append(record)
     return records
 
 
@@ -109,17 +146,28 @@ def related(clip: Clip, scenes: Sequence[Scene], rows: Mapping[str, Row]) -> lis
 
     One record for each row and each scene whose first caption states a relation between objects that are seen.
     """
-    pairs = [(scene, *pair) for scene in scenes if (pair := relation(scene))]
+    pairs = [Stated(scene, *pair) for scene in scenes if (pair := relation(scene))]
     if not pairs:
         return []
-    pixels = prepare(clip, [scene.image for scene, _, _ in pairs], ["a"]).images
-    texts, records = embed_text(clip, [text for _, text, _ in pairs]), []
-    for row, (method, settings) in rows.items():
-        maps = _patches(clip, explain(clip, pixels, texts, method, **{**settings, "modality": "image"}).image)
-        for map, (scene, _, two) in zip(maps, pairs, strict=True):
-            kind = failure(map, torch.as_tensor(scene.masks), two)
+    pixels, texts = told(clip, pairs)
+    records = []
+    for row, how in rows.items():
+        for (scene, _, _), kind in zip(pairs, missed(clip, pairs, pixels, texts, how), strict=True):
             records.append({"scene": scene.key, "objects": len(scene.objects), "row": row, "failure": kind})
     return records
+
+
+def told(clip: Clip, pairs: Sequence[Stated]) -> tuple[Tensor, Tensor]:
+    """Pictures and texts of scenes with their relations, as a model has them."""
+    texts = embed_text(clip, [text for _, text, _ in pairs])
+    return prepare(clip, [scene.image for scene, _, _ in pairs], ["a"]).images, texts
+
+
+def missed(clip: Clip, pairs: Sequence[Stated], pixels: Tensor, texts: Tensor, row: Row) -> list[str]:
+    """The kind of failure of one row for each relation."""
+    method, settings = row
+    maps = _patches(clip, explain(clip, pixels, texts, method, **{**settings, "modality": "image"}).image)
+    return [failure(map, torch.as_tensor(scene.masks), two) for map, (scene, _, two) in zip(maps, pairs, strict=True)]
 
 
 def _located(asked: Question, map: Float[Tensor, "rows columns"]) -> dict[str, float | str]:

@@ -33,6 +33,13 @@ class Rung(NamedTuple, Generic[Seen]):
     seen: Seen
 
 
+class Climb(NamedTuple):
+    """One rung to come: the step that it is named after, and all that is drawn anew for it."""
+
+    step: str
+    drawn: tuple[Step, ...]
+
+
 @contextmanager
 def randomize(
     clip: Clip, steps: Sequence[Step | str] | None = None, *, tower: str = "image", seed: int = 0
@@ -80,19 +87,28 @@ def cascade(
     the end of both all of the tower is drawn anew, with the same numbers. The model is as it was afterwards, also when
     `look` fails. Errors as of `randomize`.
     """
+    coming = climbs(clip, order, tower, steps)
+    rungs = [Rung("trained", Share(0.0, 0.0), look(clip))]
+    for climb in coming:
+        with randomize(clip, climb.drawn, tower=tower, seed=seed) as share:
+            rungs.append(Rung(climb.step, share, look(clip)))
+    return tuple(rungs)
+
+
+def climbs(
+    clip: Clip, order: str = "top_down", tower: str = "image", steps: Sequence[str] | None = None
+) -> tuple[Climb, ...]:
+    """What `cascade` draws anew for each rung after the first, the trained model. Errors as of `cascade`."""
     if order not in ORDERS:
         raise UnknownName("order of randomisation", order, ORDERS)
     every = ladder(clip, tower)
     wanted = {_step(every, name).name for name in (steps or [step.name for step in every])}
     ordered = every[::-1] if order == "bottom_up" else every
-    rungs = [Rung("trained", Share(0.0, 0.0), look(clip))]
-    for index, step in enumerate(ordered):
-        if step.name not in wanted:
-            continue
-        chosen = (step,) if order == "independent" else ordered[: index + 1]
-        with randomize(clip, chosen, tower=tower, seed=seed) as share:
-            rungs.append(Rung(step.name, share, look(clip)))
-    return tuple(rungs)
+    return tuple(
+        Climb(step.name, (step,) if order == "independent" else ordered[: index + 1])
+        for index, step in enumerate(ordered)
+        if step.name in wanted
+    )
 
 
 def _put(clip: Clip, values: dict[str, torch.Tensor]) -> None:

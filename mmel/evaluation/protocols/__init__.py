@@ -6,12 +6,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..protocol import EvaluationProtocol
+from .errors import Errors, records_of
+from .falling import Falling, falling
 from .localisation import Localisation
 from .microscope import Microscope
+from .sanity import Sanity
+from .swaps import Swaps
 from .table1 import Table1
 from .table2 import Table2
 from .table3 import Table3
 from .words import Words
+
+__all__ = ["PROTOCOLS", "SHEETS", "Errors", "Falling", "Sanity", "Sheet", "Swaps", "falling", "records_of"]
 
 PROTOCOLS: dict[str, Callable[..., EvaluationProtocol]] = {
     "table1": Table1,
@@ -20,6 +26,9 @@ PROTOCOLS: dict[str, Callable[..., EvaluationProtocol]] = {
     "localisation": Localisation,
     "words": Words,
     "microscope": Microscope,
+    "errors": Errors,
+    "sanity": Sanity,
+    "swaps": Swaps,
 }
 
 
@@ -98,6 +107,33 @@ SHEETS: dict[str, Sheet] = {
         "tokens between start and end of text",
         "none",
         "words that are right for another reason: of number, of place, of relation",
+    ),
+    "sanity": Sheet(
+        "none: nothing is edited",
+        "each rung of the ladder, down or up",
+        "all of a tower's parameters at the end",
+        "likeness to the trained model's map: rank correlation, SSIM, HOG, the top fifth, entropy",
+        "patches, or tokens; a map of pixels is averaged over each patch",
+        "the trained model and the one that is all random",
+        "whether a map is right: noise passes; and which of two methods is better",
+    ),
+    "swaps": Sheet(
+        "none: nothing is edited",
+        "none",
+        "none",
+        "rank correlation with the map for another caption, and for a random direction",
+        "patches; a map of pixels is averaged over each patch",
+        "none",
+        "whether the map for the right caption is right",
+    ),
+    "errors": Sheet(
+        "curves: the picture's own mean colour; confidence: 0 after normalisation",
+        "curves: 8, all scored",
+        "all of the pixels",
+        "exact masks of everything; cosine with the object's name",
+        "the mask's; curves and confidence on the model's own pixels",
+        "both",
+        "photographs: without masks of everything, wrong objects cannot be told from background",
     ),
     "microscope": Sheet(
         "noise, black, blur and the mean colour",

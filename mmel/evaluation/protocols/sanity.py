@@ -1,0 +1,205 @@
+"""The protocol sanity, of Sec. 4.7: how like the trained model's map a map stays while a tower is drawn anew.
+
+A step of a cascade is drawn once for all samples of a shard and all rows, and the trained weights come back after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...clip import Clip, embed_text, end_of_text, prepare
+from ...errors import BadSetting, DatasetError, FlatMap, UnknownName, UnsupportedModality
+from ...methods import explain
+from ...methods.parts import grid_of, texts_of
+from ...sanity.gentler import entropy_rise, smoothed
+from ...sanity.likeness import SIMILARITIES, flat, on_grid
+from ...sanity.randomization import ORDERS, Climb, climbs, randomize
+from ...sanity.steps import ladder
+from ...types import Example, Pairs
+from ..protocol import FATAL, Batch, Findings, Measurement
+from ..rows import NO_TEXT_MAP, draws, has_text_map
+from .scoring import pixels_of
+
+MEASURES: Mapping[str, Callable[[Tensor, Tensor], Float[Tensor, " batch"]]] = {
+    **SIMILARITIES,
+    "entropy_rise": partial(entropy_rise, bins=20),  # on few patches a hundred bins would be empty
+}
+OF_A_LINE = tuple(name for name in MEASURES if name not in ("ssim", "hog"))  # maps of words have no two sides
+Maps = Float[Tensor, "batch rows columns"]
+
+
+@dataclass(frozen=True)
+class Sanity:
+    """Of each order, random state and measure a curve; `value` is its end, where all that can be is drawn anew."""
+
+    tower: str = "image"  # that is drawn anew: image, text or both
+    orders: tuple[str, ...] = ("top_down", "bottom_up")
+    states: tuple[int, ...] = (0, 1)  # seeds of the random weights
+    every: int = 1  # look after every so many-th step, the first and the last always
+    steps: tuple[str, ...] | None = None  # or after these alone, by their names
+    modality: str = "image"  # of the maps
+    measures: tuple[str, ...] | None = None  # of MEASURES; None: all that such maps can have
+    drawn: tuple[str, ...] = ("random",)  # rows with another seed at every step: noise, as a control
+    smooth: int = 0  # noisy copies of each picture, over whose maps the mean is taken; 0: the picture itself
+    noise: float = 0.1
+    pictures: int = 0  # of the first so many samples the maps are kept too
+    name: str = "sanity"
+    wants_pixels = True  # of each sample, made once for all rows
+
+    def __post_init__(self) -> None:
+        known = MEASURES if self.modality == "image" else OF_A_LINE
+        for kind, names, there in (
+            ("order of randomisation", self.orders, ORDERS),
+            ("modality", (self.modality,), ("image", "text")),
+            ("measure of such maps", self.measured, known),
+        ):
+            for name in names:
+                if name not in there:
+                    raise UnknownName(kind, name, there)
+        if not self.orders or not self.states or not isinstance(self.every, int) or self.every < 1:
+            raise BadSetting("a sanity check has orders and states, and looks after every so many-th step, from 1 on.")
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The measures that are taken."""
+        return self.measures or (tuple(MEASURES) if self.modality == "image" else OF_A_LINE)
+
+    def prepare(self, clip: Clip, data) -> dict[str, tuple[Climb, ...]]:
+        """What is drawn anew for each rung of each order, the trained model left out."""
+        names = [step.name for step in ladder(clip, self.tower)]
+        wanted = self.steps or list(dict.fromkeys([*names[:: self.every], names[-1]]))
+        return {order: climbs(clip, order, self.tower, wanted) for order in self.orders}
+
+    def measure_batches(self, clip: Clip, state: Mapping[str, Sequence[Climb]], batches: Sequence[Batch]) -> list:
+        """Trained maps first, then every cascade once for all batches; a batch whose maps fail sees no more of them."""
+        pairs: dict[tuple[int, ...], Pairs] = {}
+        looks = [_Look(self, clip, batch, pairs) for batch in batches]
+        for seed in self.states:
+            for look in looks:
+                look.see(clip, (seed,), fresh=1_000 * seed)
+        for order, rungs in state.items():
+            for seed in self.states:
+                with closing(self._climbed(clip, order, rungs, seed)) as climbed:  # gives the weights back
+                    for rung in climbed:
+                        for look in looks:
+                            look.see(clip, (order, seed), fresh=1_000 * seed + rung)
+        return [look.findings() for look in looks]
+
+    def _climbed(self, clip: Clip, order: str, rungs: Sequence[Climb], seed: int) -> Iterator[int]:
+        """The number of each rung while the model stands on it; every step is drawn once, on top of those before."""
+        with ExitStack() as weights:
+            drawn = 0
+            for rung, climb in enumerate(rungs, 1):
+                if order == "independent":
+                    weights.close()  # the step before is as trained again
+                    drawn = 0
+                weights.enter_context(randomize(clip, climb.drawn[drawn:], tower=self.tower, seed=seed))
+                drawn = len(climb.drawn)
+                yield rung
+
+
+@dataclass
+class _Look:
+    """One row and its group of samples: their maps by cascade, rung by rung, or why there are none."""
+
+    how: Sanity
+    clip: Clip
+    batch: Batch
+    known: dict[tuple[int, ...], Pairs]  # groups that are ready, for all rows
+    pairs: Pairs | None = None
+    ends: Sequence[int] | None = None  # of maps of texts: where each text ends
+    error: Exception | None = None
+    maps: dict[tuple, list[Maps]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        try:
+            self.pairs = self._ready()
+        except FATAL:
+            raise
+        except Exception as error:
+            self.error = error
+
+    def _ready(self) -> Pairs:
+        row, key = self.batch.row, tuple(self.batch.places)
+        if self.how.modality == "text" and not has_text_map(row):
+            raise UnsupportedModality(NO_TEXT_MAP.get(row.name) or NO_TEXT_MAP[row.method])
+        pairs = self.known[key] = self.known.get(key) or self._prepared(self.batch.examples)
+        self.ends = end_of_text(self.clip, pairs.tokens).tolist() if self.how.modality == "text" else None
+        return pairs
+
+    def _prepared(self, examples: Sequence[Example]) -> Pairs:
+        if bare := [each.key for each in examples if not each.captions]:
+            raise DatasetError(f"a sanity check explains a picture with its caption, and {bare[0]} has none.")
+        pixels = torch.cat([pixels_of(self.clip, each) for each in examples])
+        texts = [each.captions[0] for each in examples]
+        if self.how.modality == self.how.tower == "image":
+            texts = embed_text(self.clip, texts).detach()  # no random image tower changes them
+        return prepare(self.clip, pixels, texts)
+
+    def see(self, clip: Clip, cascade: tuple, fresh: int) -> None:
+        """The maps of the model as it is now; `fresh`: the seed of a row that is drawn anew each time."""
+        if self.error:
+            return
+        try:
+            changes = self.batch.row.name in self.how.drawn
+            known = self.maps.get((self.how.states[0],))
+            trained = len(cascade) == 1 and not changes and known
+            made = known[0] if trained else self._maps(clip, {"seed": fresh} if changes else {})
+            self.maps.setdefault(cascade, []).append(made)
+        except FATAL:
+            raise
+        except Exception as error:
+            self.error = error
+
+    def _maps(self, clip: Clip, seed: Mapping[str, int]) -> Maps:
+        row = self.batch.row
+        settings = {**row.settings, **seed, "modality": self.how.modality}
+        if "seed" in settings or not draws(row):
+            return self._explained(clip, slice(None), settings)
+        each = enumerate(self.batch.seeds)  # a seed for each sample: one after the other
+        return torch.cat([self._explained(clip, slice(i, i + 1), {**settings, "seed": own}) for i, own in each])
+
+    def _explained(self, clip: Clip, some: slice, settings: Mapping[str, object]) -> Maps:
+        texts, line = texts_of(self.pairs)[some], self.how.modality == "text"
+        grid = (1, clip.context_length) if line else grid_of(clip, self.pairs)
+
+        def look(pixels: Tensor) -> Maps:
+            made = getattr(explain(clip, pixels, texts, self.batch.row.method, **settings), self.how.modality)
+            return on_grid(made if made.ndim == 3 else made[:, None], grid)
+
+        pixels, copies = self.pairs.images[some], self.how.smooth
+        return smoothed(look, pixels, samples=copies, noise=self.how.noise) if copies else look(pixels)
+
+    def findings(self) -> list[Findings]:
+        """What each sample of the group has."""
+        return [[self.error] if self.error else self._found(i) for i in range(len(self.batch.examples))]
+
+    def _found(self, i: int) -> Findings:
+        words = slice(1, max(2, self.ends[i])) if self.ends else slice(None)
+        falls = {key: [*self.maps[key[1:]], *rungs] for key, rungs in self.maps.items() if len(key) == 2}
+        maps = {key: torch.stack([each[i] for each in some])[:, :, words] for key, some in falls.items()}
+        kept = maps if self.batch.places[i] < self.how.pictures else {}
+        found: Findings = [_line("", ("map", *key), each.shape[-1], each.flatten()) for key, each in kept.items()]
+        try:
+            return found + list(self._measured(maps))
+        except Exception as error:
+            return [*found, error]
+
+    def _measured(self, maps: Mapping[tuple, Float[Tensor, "rung rows columns"]]) -> Iterator[Measurement]:
+        for key, each in maps.items():
+            if flat(each[:1]).item():
+                raise FlatMap("the trained model's map is flat: no other can be like it.")
+            for name in self.how.measured:
+                values = MEASURES[name](each[:1].expand_as(each), each)
+                yield _line(self.how.modality, (name, *key), values[-1], values)
+
+
+def _line(modality: str, metric: Sequence[object], value: float, steps: Tensor) -> Measurement:
+    return Measurement(modality, " ".join(map(str, metric)), float(value), steps.tolist())

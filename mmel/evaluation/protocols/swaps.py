@@ -1,0 +1,53 @@
+"""The protocol swaps: the data check of Adebayo et al. 2018 for a CLIP. Another text should give another map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...clip import Clip, embed_text
+from ...errors import DatasetError, FlatMap
+from ...methods.parts import grid_of
+from ...sanity.likeness import flat, on_grid, spearman
+from ...sanity.swaps import random_texts, strangers
+from ...types import Pairs
+from ..protocol import Measurement, Row
+from .making import image_maps
+from .scoring import pixels_of
+
+SWAPS = ("another caption", "a random vector")
+
+
+@dataclass(frozen=True)
+class Swaps:
+    """Rank correlation of a picture's map for its caption with that for a stranger's, and for a random direction.
+
+    A stranger is the next sample that shares no masked thing with this one; without masks, the next sample. Give all
+    of a dataset, and `counts` where rows look at some of it: strangers come from all.
+    """
+
+    random: int = 0  # seed of the random directions
+    name: str = "swaps"
+    wants_pixels = True  # of each sample, made once for all rows
+
+    def prepare(self, clip: Clip, data) -> dict[str, Float[Tensor, "3 embed"]]:
+        """Sample -> its own caption, that of its stranger, and a random direction, embedded."""
+        if bare := [key for key, captions in zip(data.keys, data.captions, strict=True) if not captions]:
+            raise DatasetError(f"a map for another caption needs captions, and {bare[0]} has none.")
+        embeds = embed_text(clip, [captions[0] for captions in data.captions]).detach()
+        others = embeds[strangers([list(each.masks or [each.key]) for each in data])]
+        drawn = random_texts(len(embeds), embeds.shape[1], seed=self.random).to(embeds)
+        return dict(zip(data.keys, torch.stack([embeds, others, drawn], 1), strict=True))
+
+    def measure(self, clip: Clip, state, example, row: Row, seed: int) -> Iterator[Measurement]:
+        """One number a swap; a flat map has no order to keep."""
+        pixels, texts = pixels_of(clip, example).expand(3, -1, -1, -1), state[example.key]
+        made = on_grid(image_maps(clip, row, pixels, texts, seed), grid_of(clip, Pairs(pixels, None, texts)))
+        if flat(made[:1]).item():
+            raise FlatMap("the map for the picture's own caption is flat: no other can be like it.")
+        for name, value in zip(SWAPS, spearman(made[:1].expand(2, -1, -1), made[1:]).tolist(), strict=True):
+            yield Measurement("image", f"spearman {name}", value)
