@@ -26,7 +26,7 @@ from pathlib import Path
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler talks otherwise
 
 import torch
-from cases import CASES, FEW, LARGE, MODELS, TIMED, Case, Subject, curve, others, subject
+from cases import CASES, FEW, LARGE, MODELS, SMALL, TIMED, Case, Subject, curve, others, subject
 from counting import MIB, operations, peak_bytes
 from scipy.stats import spearmanr
 from torch.nn.functional import adaptive_avg_pool2d
@@ -37,6 +37,8 @@ from mmel.methods import METHODS
 RESULTS = Path(__file__).with_name("results")
 CURVE = "deletion curve, 11 scorings"
 CURVE_LIMITS = {"ViT-B-32": 15.3, "ViT-B-16": 17.8}
+BRIEF, MANY = 1.0, 10  # a ratio of calls that take less than BRIEF seconds together gets up to MANY times the rounds
+SLOW = 2.0  # seconds: a call that takes longer needs no warming up
 PACKAGES = ("torch", "open_clip_torch", "captum", "scipy", "grad-cam")
 
 
@@ -55,7 +57,7 @@ def digits(value: float) -> float:
 
 
 class Timer:
-    """Rounds of calls in turn, each between two units."""
+    """Rounds of calls in turn, each between two units, which neighbours share."""
 
     def __init__(self, of: Subject, rounds: int):
         self.of, self.rounds = of, rounds
@@ -63,13 +65,15 @@ class Timer:
     def times(self, calls: dict[str, Callable[[], object]], batch: int = 1) -> dict[str, dict[str, float]]:
         """For each call: the median of its ratios to the unit, their range, and milliseconds a pair."""
         device, unit = self.of.clip.device, self.of.unit(batch)
-        for run in (unit, *calls.values()):
-            run()  # to warm up
-        seen = {name: [] for name in calls}
-        for _ in range(self.rounds):
+        seen, warm, before = {name: [] for name in calls}, set(), seconds(unit, device)
+        for _ in range(self.rounds + 1):
             for name, run in calls.items():
-                before, own, after = (seconds(each, device) for each in (unit, run, unit))
-                seen[name].append((own, 2 * own / (before + after)))
+                if len(seen[name]) == self.rounds:
+                    continue
+                own, after = (seconds(each, device) for each in (run, unit))
+                if name in warm or own > SLOW:
+                    seen[name].append((own, 2 * own / (before + after)))
+                warm, before = warm | {name}, after
         return {name: self.summary(rounds, batch) for name, rounds in seen.items()}
 
     def summary(self, rounds: list[tuple[float, float]], batch: int) -> dict[str, float]:
@@ -83,10 +87,12 @@ class Timer:
         """Median over the rounds of how many times as long `one` takes as `other`, called in turn."""
         device, found = self.of.clip.device, []
         one(), other()
-        for _ in range(self.rounds + 2):
-            before, own, after = (seconds(each, device) for each in (other, one, other))
-            found.append(2 * own / (before + after))
-        return digits(statistics.median(found))
+        before = seconds(other, device)
+        while len(found) < self.rounds or (sum(own for own, _ in found) < BRIEF and len(found) < MANY * self.rounds):
+            own, after = (seconds(each, device) for each in (one, other))
+            found.append((own, 2 * own / (before + after)))
+            before = after
+        return digits(statistics.median(ratio for _, ratio in found))
 
 
 def timed(of: Subject, rounds: int, cases: list[Case], whole: bool) -> dict[str, object]:
@@ -96,10 +102,14 @@ def timed(of: Subject, rounds: int, cases: list[Case], whole: bool) -> dict[str,
     more = {CURVE: curve(of)} if whole else {}
     entry = {"cases": timer.times({"encode_image": of.unit(), **calls, **more})}
     paired = [case for case in cases if case.over in calls]
-    entry["over"] = {c.name: {"base": c.over, "ratio": timer.ratio(calls[c.name], calls[c.over])} for c in paired}
+    entry["over"] = {
+        c.name: {"base": c.over, "ratio": timer.ratio(calls[c.name], calls[c.over]), "most": c.most_over}
+        for c in paired
+    }
     found = {other: pair for other, pair in others(of).items() if pair[0] in calls}
     entry["others"] = {
-        name: {"ours": ours, "ratio_of_ours": timer.ratio(calls[ours], run)} for name, (ours, run) in found.items()
+        name: {"ours": ours, "ratio_of_ours": timer.ratio(calls[ours], run), "most": 1.0}
+        for name, (ours, run) in found.items()
     }
     if of.name == "bundled":
         entry["large_batch"] = {"encode_image": digits(timer.ratio(of.unit(LARGE), of.unit()) / LARGE)}
@@ -116,6 +126,8 @@ def counted(of: Subject, cases: list[Case]) -> dict[str, object]:
     entry: dict[str, object] = {"parameters": sum(p.numel() for p in of.clip.model.visual.parameters())}
     entry["cases"] = {"encode_image": count(of, of.unit())}
     for case in cases:
+        if case.method in TIMED and of.name not in SMALL:
+            continue  # a hundred passes, twice, that are those of any model
         entry["cases"][case.name] = count(of, of.call(case))
         if of.name == "bundled":
             for name, size in {"peak_mib_of_32": None, "peak_mib_of_32_by_4": 4}.items():
@@ -181,17 +193,23 @@ def keep(file: str, name: str, entry: object) -> None:
     temporary.replace(path)
 
 
+def verdict(value: float, most: float | None) -> str:
+    """What is said behind a number that is above its limit."""
+    return f"  <- above {most}" if most and value > most else ""
+
+
 def show(name: str, times: dict) -> None:
     """One model's times as lines, and which limits they break."""
     print(f"\n{name:28} {'units':>7} {'most':>6} {'ms':>9}")
     for case, row in times["cases"].items():
         most = times["limits"].get(case)
-        broken = "  <- above" if most and row["units"] > most else ""
-        print(f"{case:28} {row['units']:7.2f} {most or '':>6} {row['ms_a_pair']:9.1f}{broken}")
+        print(f"{case:28} {row['units']:7.2f} {most or '':>6} {row['ms_a_pair']:9.1f}{verdict(row['units'], most)}")
     for case, row in times["over"].items():
-        print(f"{case} / {row['base']}: {row['ratio']:.3f}")
+        print(f"{case} / {row['base']}: {row['ratio']:.3f}{verdict(row['ratio'], row['most'])}")
     for other, row in times["others"].items():
-        print(f"{row['ours']} / {other}: {row['ratio_of_ours']:.3f}")
+        print(f"{row['ours']} / {other}: {row['ratio_of_ours']:.3f}{verdict(row['ratio_of_ours'], row['most'])}")
+    worse = [case for case, ratio in times.get("large_batch", {}).items() if ratio >= 1]
+    print(f"a pair in a batch of {LARGE} takes longer than alone: {', '.join(worse) or 'with none'}")
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -77,10 +79,15 @@ def enhance_contrast(
     return normalize(map.clamp(low, high))
 
 
+def all_finite(values: Tensor) -> bool:
+    """Is no number NaN or infinity? The smallest and the largest say so many times as fast as `isfinite` of each."""
+    return not values.numel() or all(map(isfinite, torch.stack(values.detach().aminmax()).tolist()))
+
+
 def _check(map: Tensor) -> None:
     if map.ndim != 3 or 0 in map.shape:
         raise ShapeMismatch(
             f"maps have the shape [batch, rows, columns], but {list(map.shape)} came: add the batch axis."
         )
-    if not bool(torch.isfinite(map).all()):
+    if not all_finite(map):
         raise NotANumber("a map holds NaN or infinity: look at the method that made it.")

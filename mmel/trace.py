@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from .clip import Clip, embed_image, embed_text, end_of_text, evaluating, prepare, similarity
+from .clip import Clip, embed_pixels, embed_text, end_of_text, evaluating, prepare, similarity
 from .errors import BadSetting, UnsupportedModel
 from .types import ClipTrace, LayerTrace
 
@@ -192,7 +192,7 @@ def _plain(embed: Callable[[Clip, Tensor], Tensor], clip: Clip, inputs: Tensor) 
 def _recorded_image(clip: Clip, pixels: Tensor, layers: int | None, heads: int | None) -> _Tower:
     check_class_token(clip)
     with _recording(clip, "image", layers, heads) as listeners:
-        embed = embed_image(clip, pixels)
+        embed = embed_pixels(clip, pixels)
     return _Tower(embed, tuple(listener.seen for listener in listeners))
 
 
@@ -210,7 +210,7 @@ def _recorded_text(clip: Clip, tokens: Tensor, layers: int | None, heads: int | 
 def record(
     clip: Clip,
     images,
-    texts,
+    texts=None,  # none where `images` are `Pairs` that were prepared
     *,
     layers: int | None = None,  # last blocks of the image tower; None: all
     text_layers: int | None = None,  # last blocks of the text tower; None: all
@@ -235,7 +235,7 @@ def record(
     if modality == "text" and pairs.tokens is None:
         raise BadSetting("a text given as an embedding has no tokens to record: pass strings or token ids.")
     if modality == "text":
-        image = _plain(embed_image, clip, pairs.images)
+        image = _plain(embed_pixels, clip, pairs.images)
     else:
         image = _recorded_image(clip, pairs.images, layers, heads)
     if modality == "image" or pairs.tokens is None:

@@ -14,7 +14,7 @@ from mmel import metrics
 from mmel.data import open_dataset
 from mmel.errors import BadSetting, UnknownName
 from mmel.evaluation.job import scoring_of
-from mmel.evaluation.protocols import editing, looking
+from mmel.evaluation.protocols import editing, keeping, looking, retrieval
 from mmel.evaluation.protocols.table2 import Table2
 
 ROWS = ["grad_eclip", "random", "raw_attention"]
@@ -43,11 +43,15 @@ def asks(rows=7, columns=7):
     return made + looking.asks_of(map, 3)
 
 
-@pytest.mark.parametrize("size", [(112, 112), (130, 90)])
-def test_between_the_map_and_the_result_nothing_is_read_from_the_device(size):
+@pytest.fixture(scope="module")
+def away():
     """On the device `meta` no value can be read, and tensors of two devices cannot be mixed: both would raise."""
-    away = mmel.load_clip(device="cpu")
-    away = replace(away, model=away.model.to("meta"))
+    made = mmel.load_clip(device="cpu")
+    return replace(made, model=made.model.to("meta"))
+
+
+@pytest.mark.parametrize("size", [(112, 112), (130, 90)])
+def test_between_the_map_and_the_result_nothing_is_read_from_the_device(away, size):
     picture = Image.new("RGB", size, (200, 10, 60))
     before = away.passes.image
     curves = editing.embedded_curves(away, picture, asks())
@@ -56,6 +60,38 @@ def test_between_the_map_and_the_result_nothing_is_read_from_the_device(size):
     assert [len(curve.embeds) for curve in curves] == [len(curve.fractions) for curve in curves]
     with pytest.raises(Exception, match="meta"):  # so a value that is read would have been noticed
         float(curves[0].embeds.sum())
+
+
+def test_table_1_reads_nothing_from_the_device_before_its_scores(away):
+    embed = torch.empty(away.model.visual.proj.shape[1], device="meta")
+    maps, values = [torch.rand(7, 7), torch.rand(112, 112)], [torch.rand(77)] * 2
+    image = keeping.image_scores(away, torch.empty(1, 3, 112, 112, device="meta"), embed, maps)
+    text = keeping.text_scores(away, "a cat to the left of a dog", embed, values)
+    assert [(each.device.type, len(each)) for each in (image, text)] == [("meta", 1 + 2 * 2), ("meta", 2 + 2 * 2)]
+
+
+@pytest.mark.parametrize("reading", retrieval.READINGS)
+def test_table_3_reads_nothing_from_the_device_before_its_hits(away, reading):
+    unit, width, memo = torch.empty, away.model.visual.proj.shape[1], {}
+    gallery = retrieval.Gallery(
+        unit(3, width, device="meta"), unit(6, width, device="meta"), torch.arange(3).repeat_interleave(2)
+    )
+    for _ in range(2):  # the second time the texts are remembered
+        texts = [("a cat and a dog", torch.rand(77)), ("a tree", torch.rand(77))]
+        edited = [retrieval.edited_texts(away, text, map, "deletion", reading=reading) for text, map in texts]
+        found = retrieval.retrieved(gallery, 1, retrieval.embed_edited(away, edited, memo))
+        assert {(hits.device.type, tuple(hits.shape)) for hits in found} == {("meta", (3, 11))}
+
+
+def test_ranks_by_comparing_are_those_of_a_stable_sort():
+    for seed in range(20):
+        draw = torch.Generator().manual_seed(seed)
+        scores = torch.randint(0, 6, (7, 30), generator=draw) / 5  # many are equal
+        right = torch.randperm(30, generator=draw)[:3]
+        want = torch.stack([metrics.hits_at_k(scores, [right.tolist()] * 7, k) for k in retrieval.KS])
+        assert torch.equal(retrieval._hits(scores, right), want)
+        scores[2, 4] = torch.nan
+        assert retrieval._hits(scores, right)[:, 2].isnan().all()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="asks a GPU whether anything waited for it")

@@ -7,6 +7,7 @@ import pytest
 import reference_perturbation as reference
 import torch
 import torch.nn.functional as F
+from captum.attr import Saliency
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from toy import arrays, toy_clip, toy_images, toy_tokens
@@ -350,6 +351,15 @@ def test_pixel_slopes_are_differences_of_the_score(exact, twin):
     for row, column in [(0, 0), (5, 41), (33, 17), (63, 63)]:
         steepest = max(abs(reference.slope(score, image, (c, row, column))) for c in range(3))
         assert float(made.image[0, row, column]) == pytest.approx(steepest, rel=1e-5)
+
+
+def test_pixel_slopes_are_those_of_captum(clip):
+    """The whole of the last block there, its class token alone here."""
+    embed = embed_text(clip, ids(2))
+    made = saliency.explain(clip, pixels(0), embed, modality="image").image
+    by_captum = Saliency(lambda images: similarity(embed_image(clip, images), embed))
+    want = by_captum.attribute(pixels(0).clone().requires_grad_()).amax(1)
+    assert (made - want).abs().max() <= 1e-6 * want.max()
 
 
 def test_token_slopes_are_differences_of_the_score(exact, twin):

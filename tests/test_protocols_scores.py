@@ -34,7 +34,7 @@ def test_image_confidence_by_single_passes(clip, scene):
     draw = torch.Generator().manual_seed(0)
     given = [torch.rand(7, 7, generator=draw), torch.rand(112, 112, generator=draw), torch.zeros(7, 7)]
     pixels, embed = mmel.prepare(clip, scene.image, "a dog").images, mmel.embed_text(clip, "a dog")[0]
-    found = keeping.image_confidence(clip, pixels, embed, given)
+    found = keeping.image_confidence(keeping.image_scores(clip, pixels, embed, given))
     whole = float(mmel.embed_image(clip, pixels)[0] @ embed)
     for map, cells in zip(given, found, strict=True):
         soft = mmel.maps.upsample(mmel.maps.normalize(map[None]), (112, 112))
@@ -48,7 +48,7 @@ def test_text_confidence_by_single_texts(clip, scene):
     text, seen = "a cat to the left of a dog", mmel.embed_image(clip, scene.image)[0]
     map = torch.zeros(77)
     map[2], map[7] = 2.0, 1.0  # cat, dog; all others equal, so that nothing else lies above the median
-    (found,) = keeping.text_confidence(clip, text, seen, [map])
+    (found,) = keeping.text_confidence(keeping.text_scores(clip, text, seen, [map]))
     before, after = (float(mmel.embed_text(clip, each)[0] @ seen) for each in (text, "cat a"))
     kept = clip.tokenizer(text)[0]
     assert clip.tokenizer.decode([int(kept[2])]).strip() == "cat" and int(kept[7]) == int(kept[1])

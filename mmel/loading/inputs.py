@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..errors import ImageError, NotANumber, OutOfWorld, ShapeMismatch, TextCut, TextError, UnseenWord
+from ..maps import all_finite
 from ..types import Pairs
 from .images import Picture, check_aspect, check_pixels, read_image
 
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from ..clip import Clip
 
 
-def prepare(clip: Clip, images, texts) -> Pairs:
+def prepare(clip: Clip, images, texts=None) -> Pairs:
     """Images and texts of every form that the contract names, as tensors of one batch size.
 
-    One text with many images, and one image with many texts, are repeated. Tensors that are ready come back as they
-    are, so that a method may be called with prepared inputs.
+    One text with many images, and one image with many texts, are repeated. `Pairs` that were made here before come
+    back as they are, in the place of both: a method may be called with them, and nothing is checked twice.
     """
+    if isinstance(images, Pairs):
+        return images
     pixels, text = prepare_images(clip, images), prepare_texts(clip, texts)
     size = max(len(pixels), len(text))
     if len(pixels) not in (1, size) or len(text) not in (1, size):
@@ -65,8 +68,11 @@ def transformed(clip: Clip, pictures: Sequence[Picture]) -> Float[Tensor, "batch
 
 def prepare_texts(clip: Clip, texts) -> Int[Tensor, "batch context"] | Float[Tensor, "batch embed"]:
     """Strings or token ids as token ids, embeddings as unit embeddings, on the model's device and checked."""
-    if isinstance(texts, Tensor):
-        return _check_texts(clip, texts)
+    return _check_texts(clip, texts) if isinstance(texts, Tensor) else token_ids(clip, texts).to(clip.device)
+
+
+def token_ids(clip: Clip, texts) -> Int[Tensor, "batch context"]:
+    """Strings as token ids, checked, and not yet on the model's device: reading them there would wait for it."""
     strings = [texts] if isinstance(texts, str) else texts
     if not isinstance(strings, (list, tuple)) or not strings or not all(isinstance(text, str) for text in strings):
         raise TextError(f"texts are a string, a list of strings, token ids or embeddings; got {_short(texts)}.")
@@ -75,7 +81,7 @@ def prepare_texts(clip: Clip, texts) -> Int[Tensor, "batch context"] | Float[Ten
             raise TextError(f"a text to explain has at least one word, but {text!r} came: write what to look for.")
     _warn_cut(clip, strings)
     _warn_words(clip, strings)
-    return clip.tokenizer(list(strings)).to(clip.device).long()
+    return clip.tokenizer(list(strings)).long()
 
 
 def _short(value: object) -> str:
@@ -96,7 +102,7 @@ def _check_images(clip: Clip, images: Tensor) -> Float[Tensor, "batch 3 height w
             f"height and width have to be multiples of the patch ({clip.patch_size}), but are {size[0]} x {size[1]}: "
             "resize or crop, or pass pictures."
         )
-    check_pixels(bool(torch.isfinite(images.detach()).all()))
+    check_pixels(all_finite(images))
     images = images.clone() if images.is_inference() and not torch.is_inference_mode_enabled() else images
     return images.to(clip.device, clip.dtype)
 
@@ -110,7 +116,7 @@ def _check_texts(clip: Clip, texts: Tensor) -> Tensor:
                 f"text embeddings have the shape [batch, {width}] here, but {list(texts.shape)} came: "
                 "make them with `embed_text` of this model."
             )
-        if not torch.isfinite(texts).all():
+        if not all_finite(texts):
             raise NotANumber("text embeddings must be finite numbers, but these hold NaN or infinity: make them again.")
         unit = F.normalize(texts.to(clip.device, torch.promote_types(texts.dtype, torch.float32)), dim=-1)
         return unit.to(clip.dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 
 import torch
 
@@ -30,7 +31,6 @@ from . import (
     saliency,
 )
 from .controls import centre_gaussian, edges, random
-from .parts import texts_of
 from .parts.settings import check_kinds
 from .perturb import at_least, slices
 
@@ -71,12 +71,13 @@ def explain(
     map.
 
     Returns raw maps on the method's own grid. Raises `UnknownName` for a method or a setting that does not exist, with
-    the nearest names, `BadSetting` for a value of another kind than the setting's, and everything that `mmel.clip.prepare` and the method raise.
+    the nearest names, `BadSetting` for a value of another kind than the setting's, and everything that
+    `mmel.clip.prepare` and the method raise.
     """
     if method not in METHODS:
         raise UnknownName("method", method, METHODS)
     run = METHODS[method]
-    known = [p.name for p in inspect.signature(run).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    known = settings_of(run)
     for name in settings:
         if name not in known:
             raise UnknownName(f"setting of {method}", name, known)
@@ -84,7 +85,13 @@ def explain(
     pairs = prepare(clip, images, texts)
     if "batch_size" in known:
         settings["batch_size"] = batch_size
-    return _in_turns(lambda part: run(clip, part.images, texts_of(part), **settings), pairs, batch_size)
+    return _in_turns(lambda part: run(clip, part, None, **settings), pairs, batch_size)
+
+
+@cache
+def settings_of(run: Callable[..., Attribution]) -> tuple[str, ...]:
+    """The names of a method's own settings."""
+    return tuple(p.name for p in inspect.signature(run).parameters.values() if p.kind is p.KEYWORD_ONLY)
 
 
 def _in_turns(run: Callable[[Pairs], Attribution], pairs: Pairs, batch_size: int | None) -> Attribution:

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize, scaled_dot_product_attention
 from ..clip import Clip, embed_text, prepare, prepare_texts
 from ..errors import ShapeMismatch
 from ..trace import blocks, image_readout, record
-from ..types import Attribution, LayerTrace
+from ..types import Attribution, LayerTrace, Pairs
 from .mask_clip import finish_block
 from .parts import asked, last_blocks, wide
 
@@ -30,17 +30,18 @@ def value_attention(v: Float[Tensor, "batch token width"], heads: int) -> Float[
     return rearrange(scaled_dot_product_attention(v, v, v), "batch head token width -> batch token (head width)")
 
 
-def second_path(
-    clip: Clip, layers: Sequence[LayerTrace], last: Float[Tensor, "batch token width"]
-) -> Float[Tensor, "batch token width"]:
-    """The dual path of clip/clip_surgery_model.py: value attention summed onto the stream, no MLP between.
-
-    The class token is the model's own, from `last`, the stream that leaves the last block.
-    """
+def second_path(clip: Clip, layers: Sequence[LayerTrace]) -> Float[Tensor, "batch token width"]:
+    """The dual path of clip/clip_surgery_model.py: value attention summed onto the stream, no MLP between."""
     tokens = layers[0].block_in
     for block, layer in zip(list(blocks(clip, "image"))[-len(layers) :], layers, strict=True):
         tokens = tokens + block.attn.out_proj(value_attention(layer.v, block.attn.num_heads))
-    return torch.cat([last[:, :1], tokens[:, 1:]], 1)
+    return tokens
+
+
+def class_token(clip: Clip, last: LayerTrace) -> Float[Tensor, "batch 1 embed"]:
+    """The model's own class token as it leaves the last block, read out: of the contrast's weights nothing else is."""
+    stream = finish_block(blocks(clip, "image")[-1], last.block_in[:, :1], last.attn_out[:, :1])
+    return normalize(wide(image_readout(clip, stream)), dim=-1)
 
 
 def feature_surgery(
@@ -58,12 +59,12 @@ def feature_surgery(
 
 
 def without_empty(
-    tokens: Float[Tensor, "batch token embed"],
+    patches: Float[Tensor, "batch patch embed"],
     text: Float[Tensor, "batch embed"],
     empty: Float[Tensor, " embed"],
 ) -> Float[Tensor, "batch patch"]:
     r"""`clip_feature_surgery` for one text alone: less what the empty text shares, $x \cdot (y - y_0)$."""
-    return torch.einsum("bte,be->bt", tokens[:, 1:], text - empty)
+    return torch.einsum("bpe,be->bp", patches, text - empty)
 
 
 @torch.no_grad()
@@ -127,18 +128,15 @@ def explain(
     with torch.no_grad():
         text_embed = pairs.text_embed if pairs.tokens is None else embed_text(clip, pairs.tokens)
         text_embed = normalize(wide(text_embed), dim=-1)
-        trace = record(clip, pairs.images, text_embed.to(clip.dtype), layers=count, modality="image")
-        last = trace.image_layers[-1]
-        tower = list(blocks(clip, "image"))
-        stream = finish_block(tower[-1], last.block_in[:, :1], last.attn_out[:, :1])  # of the class token
-        tokens = normalize(wide(image_readout(clip, second_path(clip, trace.image_layers, stream))), dim=-1)
+        trace = record(clip, Pairs(pairs.images, None, text_embed.to(clip.dtype)), layers=count, modality="image")
+        patches = normalize(wide(image_readout(clip, second_path(clip, trace.image_layers)[:, 1:])), dim=-1)
         if contrast is None:
             none = empty_text(clip, templates) if empty is None else empty
-            values = without_empty(tokens, text_embed, wide(none.to(clip.device)))
+            values = without_empty(patches, text_embed, wide(none.to(clip.device)))
         else:
             others = wide(other_texts(clip, contrast, text_embed.shape[1]))
             together = torch.cat([text_embed[:, None], others.expand(len(pairs), *others.shape)], 1)
-            values = feature_surgery(tokens, together)
+            values = feature_surgery(torch.cat([class_token(clip, trace.image_layers[-1]), patches], 1), together)
     image = rearrange(values, "batch (rows columns) -> batch rows columns", rows=trace.grid[0])
     settings = {
         "contrast": contrast,

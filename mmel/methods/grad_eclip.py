@@ -12,7 +12,7 @@ from torch import Tensor
 from ..clip import Clip, prepare
 from ..trace import blocks, gradients, record
 from ..types import Attribution, ClipTrace, LayerTrace
-from .parts import asked, last_blocks, one_by_one, texts_of, token_map, wide
+from .parts import asked, last_blocks, one_by_one, token_map, wide
 
 OFFICIAL: dict[str, object] = {"heads": 1, "layers": 1, "key_similarity": True, "projected_keys": True}
 SIMILARITIES = ("class", "combined")
@@ -160,7 +160,7 @@ def explain(
     if heads is not None and len(wanted) == 2:
         return one_by_one(explain, clip, pairs, layers=layers, heads=heads, **choices)
     trace = record(
-        clip, pairs.images, texts_of(pairs), modality=modality, heads=heads, full_context=True,
+        clip, pairs, modality=modality, heads=heads, full_context=True,
         layers=last_blocks(clip, "image", layers) if "image" in wanted else None,
         text_layers=last_blocks(clip, "text", layers) if "text" in wanted else None,
     )  # fmt: skip

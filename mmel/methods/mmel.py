@@ -5,7 +5,7 @@ One function for each equation. What the paper leaves open is a field of `MmelSe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
 
@@ -21,7 +21,7 @@ from ..trace import blocks, record
 from ..types import Attribution, ClipTrace
 from .grad_eclip import image_maps, min_max, sum_layers, text_map
 from .mmel_settings import MmelSettings, temper
-from .parts import asked, last_blocks, one_by_one, texts_of, token_map, wide
+from .parts import asked, last_blocks, one_by_one, token_map, wide
 
 OFFICIAL: dict[str, object] = {}  # no code was published
 
@@ -62,14 +62,16 @@ class FeatureTransform(nn.Module):
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         return self.norm(self.linear_2(self.linear_1(x).relu()))
 
-    def of_scales(self, x: Float[Tensor, "*batch width"], scales: Sequence[float]) -> Iterator[Tensor]:
-        r"""$T(s x)$ for each s with one product for all: $\text{Linear}_1(s x) = s W_1 x + b_1$.
+    def of_scales(self, x: Float[Tensor, "*batch width"], scales: Sequence[float]) -> Tensor:
+        r"""$T(s x)$, [scale, *batch, width], with one product for all s: $\text{Linear}_1(s x) = s W_1 x + b_1$.
 
         Without biases every scale has the same direction, which is all that Eq. 5 reads: one stands for all.
         """
         product, bias = F.linear(x, self.linear_1.weight), self.linear_1.bias
-        inner = [product] if bias is None else (torch.add(bias, scale_tokens(product, s)) for s in scales)
-        return (self.norm(self.linear_2(each.relu())) for each in inner)
+        inner = product[None]
+        if bias is not None:
+            inner = torch.stack([scale_tokens(product, s) for s in scales]).add_(bias)
+        return self.norm(self.linear_2(inner.relu_()))
 
 
 @lru_cache(maxsize=4)
@@ -96,9 +98,9 @@ def weight_attention(attention: Tensor, weight: float | Tensor) -> Tensor:
 
 
 def semantic_level(
-    attention: Float[Tensor, "batch token token"], counted: Bool[Tensor, "batch token"], reduction: str = "mean",
-    base: Float[Tensor, "batch token"] | None = None,
-) -> Float[Tensor, "batch token"]:  # fmt: skip
+    attention: Float[Tensor, "*scale batch token token"], counted: Bool[Tensor, "batch token"],
+    reduction: str = "mean", base: Float[Tensor, "batch token"] | None = None,
+) -> Float[Tensor, "*scale batch token"]:  # fmt: skip
     r"""Eq. 9, $\text{SemanticLevel}_s$: one number a token from the weighted attention of one layer and scale.
 
     Notes
@@ -132,14 +134,12 @@ def layer_levels(
 ) -> Float[Tensor, "scale batch token"]:  # fmt: skip
     """Eq. 1b to 7 for one layer: a semantic level for each scale. `transform` stands for the T that `settings` draw."""
     transform = transform or transform_of(tokens.shape[-1], settings.seed, settings.bias, tokens.dtype, tokens.device)
-    hidden = ~(counted[:, :, None] & counted[:, None])
-    levels = []
-    for transformed in transform.of_scales(tokens, settings.scales):
-        attention = semantic_attention(transformed).masked_fill(hidden, -torch.inf)
-        attention = temper(attention, settings.temperature, settings.temperature_place, tokens.shape[-1])
-        weighted = weight_attention(attention, layer_weight(theta).to(tokens))
-        levels.append(semantic_level(weighted, counted, settings.reduction, base))
-    return torch.stack(levels).expand(len(settings.scales), -1, -1)
+    attention = semantic_attention(transform.of_scales(tokens, settings.scales))
+    if settings.temperature_place == "softmax":  # tokens that do not count have no share of it
+        attention = attention.masked_fill(~counted[:, None], -torch.inf)
+    attention = temper(attention, settings.temperature, settings.temperature_place, tokens.shape[-1])
+    weighted = weight_attention(attention, layer_weight(theta).to(tokens))
+    return semantic_level(weighted, counted, settings.reduction, base).expand(len(settings.scales), -1, -1)
 
 
 def gated(
@@ -240,7 +240,7 @@ def explain(
     if settings.heads is not None and len(wanted) == 2:
         return one_by_one(explain, clip, pairs, **settings)
     trace = record(
-        clip, pairs.images, texts_of(pairs), heads=settings.heads, full_context=True,
+        clip, pairs, heads=settings.heads, full_context=True,
         modality=wanted[0] if len(wanted) == 1 else "both",
         layers=last_blocks(clip, "image", settings.layers) if "image" in wanted else None,
         text_layers=last_blocks(clip, "text", settings.layers) if "text" in wanted else None,

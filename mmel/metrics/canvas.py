@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import NotANumber, ShapeMismatch
+from ..maps import all_finite
 
 
 class Canvas(NamedTuple):
@@ -40,7 +41,7 @@ def read_canvas(image) -> Canvas:
         )
     if values.dtype != torch.uint8 and not values.is_floating_point():
         raise ShapeMismatch(f"pixels are bytes (0 to 255) or floats, but {values.dtype} came: convert them.")
-    if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+    if values.is_floating_point() and not all_finite(values):
         raise NotANumber("pixels hold NaN or infinity: look at what made the picture.")
     values = values if bytes_last else values.permute(1, 2, 0)  # rows columns 3
     return Canvas(values.flatten(0, 1), tuple(values.shape[:2]), kind, not bytes_last)

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..errors import BadSetting, MmelError, NotANumber, ShapeMismatch
+from ..maps import all_finite
 
 
 class EmptyMask(MmelError):
@@ -21,7 +22,7 @@ def numbers(values, what: str) -> Tensor:
         values = values if values.is_floating_point() else values.double()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ShapeMismatch(f"{what} are numbers in a regular array, which this is not ({error}).") from error
-    if not bool(torch.isfinite(values).all()):
+    if not all_finite(values):
         raise NotANumber(f"{what} hold NaN or infinity: look at what made them.")
     return values
 

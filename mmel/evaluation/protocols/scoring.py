@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ... import clip as clips
-from ...clip import Clip, embed_text, normalize_pixels, prepare_images, prepare_texts, scoring
+from ...clip import Clip, normalize_pixels, prepare_images, prepare_texts, scoring
 from ...errors import TextError, UnsupportedModel
 from ...metrics.canvas import sent
 from ...types import PLAIN
@@ -43,7 +43,7 @@ def device_pixels(clip: Clip, pictures: UInt8[Tensor, "batch rows columns 3"]) -
             pixels = step(pixels)
         elif name == "Normalize":
             mean, std = (sent(torch.as_tensor(each, dtype=clip.dtype), clip.device) for each in (step.mean, step.std))
-            pixels = normalize_pixels(pixels.to(clip.dtype) / 255, mean, std)  # the step itself would wait
+            pixels = normalize_pixels(pixels.to(clip.dtype).div_(255), mean, std)  # the step itself would wait
         elif name not in SKIPPED:
             raise UnsupportedModel(
                 f"the picture transform of {clip.name!r} has a step {name!r} that is not known to work on pixels: "
@@ -75,11 +75,12 @@ def embed_pixels(clip: Clip, pixels: Float[Tensor, "batch 3 height width"]) -> F
 
 
 def embed_tokens(clip: Clip, tokens: Int[Tensor, "batch context"]) -> Float[Tensor, "batch embed"]:
-    """Embeddings of texts, each different one embedded once."""
-    different, which = torch.unique(tokens, dim=0, return_inverse=True)
+    """Embeddings of texts, each different one embedded once. For ids that lie on the CPU no GPU is waited for."""
+    different, which = torch.unique(tokens.cpu(), dim=0, return_inverse=True)
+    parts = different.split(4 * clip.scoring.batch)
     with scoring(clip):
-        made = torch.cat([embed_text(clip, some).float() for some in different.split(4 * clip.scoring.batch)])
-    return made[which]
+        made = torch.cat([clips.embed_ids(clip, sent(some, clip.device), some).float() for some in parts])
+    return made[sent(which, clip.device)]
 
 
 @torch.no_grad()

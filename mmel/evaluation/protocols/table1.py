@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+
+import torch
+from torch import Tensor
 
 from ...clip import Clip, embed_text
 from ..protocol import Measurement, Row
 from ..rows import draws, has_text_map
-from .keeping import image_confidence, text_confidence
+from .keeping import image_confidence, image_scores, text_confidence, text_scores
 from .making import image_maps, text_maps
 from .scoring import embed_pixels, pixels_of
 
@@ -34,21 +37,21 @@ class Table1:
         seen = embed_pixels(clip, pixels)[0]
         image_runs, text_runs = [], []
         for run in range(self.runs if draws(row) else 1):
-            maps = image_maps(clip, row, pixels, embeds, seed, run)
-            image_runs.append(
-                _mean([image_confidence(clip, pixels, e, [m])[0] for e, m in zip(embeds, maps, strict=True)])
-            )
+            maps = image_maps(clip, row, pixels, embeds, seed, run).cpu()
+            image_runs.append([image_scores(clip, pixels, e, [m]) for e, m in zip(embeds, maps, strict=True)])
             if has_text_map(row):
-                maps = text_maps(clip, row, pixels, texts, seed, run)
-                text_runs.append(
-                    _mean([text_confidence(clip, t, seen, [m])[0] for t, m in zip(texts, maps, strict=True)])
-                )
-        for modality, runs in (("image", image_runs), ("text", text_runs)):
-            for metric in runs[0] if runs else ():
-                values = [run[metric] for run in runs]
-                yield Measurement(modality, metric, fmean(values), values)
+                maps = text_maps(clip, row, pixels, texts, seed, run).cpu()
+                text_runs.append([text_scores(clip, t, seen, [m]) for t, m in zip(texts, maps, strict=True)])
+        yield from _read("image", image_runs, image_confidence)
+        yield from _read("text", text_runs, text_confidence)
 
 
-def _mean(found: list[dict[str, float]]) -> dict[str, float]:
-    """Each metric's mean over the captions of one picture."""
-    return {metric: fmean(each[metric] for each in found) for metric in found[0]}
+def _read(modality: str, runs: Sequence[Sequence[Tensor]], confidence: Callable) -> Iterator[Measurement]:
+    """All scores in one transfer; of each run every metric's mean over the captions of one picture."""
+    if not runs:
+        return
+    scores = torch.stack([torch.stack(list(run)) for run in runs]).cpu()  # run caption score
+    found = [[confidence(each)[0] for each in run] for run in scores]
+    for metric in found[0][0]:
+        values = [fmean(each[metric] for each in run) for run in found]
+        yield Measurement(modality, metric, fmean(values), values)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import torch
 
-from ...clip import Clip, prepare_images, prepare_texts
+from ...clip import Clip, prepare_images
 from ...errors import DatasetError
+from ...loading.inputs import token_ids
 from ...metrics import step_auc
 from ..protocol import Measurement, Row
 from .making import text_maps
@@ -57,9 +59,7 @@ class Table3:
                 own = example.captions[: self.captions]
                 texts += own
                 owner += [places[example.key]] * len(own)
-        tokens = prepare_texts(clip, texts)
-        where = tokens.device
-        whole = Gallery(torch.cat(pictures), embed_tokens(clip, tokens), torch.tensor(owner, device=where))
+        whole = Gallery(torch.cat(pictures), embed_tokens(clip, token_ids(clip, texts)), torch.tensor(owner))
         return Searched(whole, places, {}, getattr(data, "manifest", ""))
 
     def measure(self, clip: Clip, state: Searched, example, row: Row, seed: int) -> Iterator[Measurement]:
@@ -72,12 +72,14 @@ class Table3:
             for key in list(state.memo)[self.keep :]:
                 del state.memo[key]
         memo = state.memo.setdefault(example.key, {})
-        for reading in self.readings:
-            for kind in KINDS:
-                how = {"kind": kind, "reading": reading, "steps": self.steps}
-                edited = [edited_texts(clip, text, map, **how) for text, map in zip(texts, maps, strict=True)]
-                found = retrieved(state.gallery, state.places[example.key], embed_edited(clip, edited, memo))
-                yield from _scores(found, kind, reading)
+        asked, found = list(product(self.readings, KINDS)), []
+        for reading, kind in asked:
+            how = {"kind": kind, "reading": reading, "steps": self.steps}
+            edited = [edited_texts(clip, text, map, **how) for text, map in zip(texts, maps, strict=True)]
+            embeds = embed_edited(clip, edited, memo)
+            found.append(torch.stack(retrieved(state.gallery, state.places[example.key], embeds)))
+        for (reading, kind), hits in zip(asked, torch.stack(found).cpu(), strict=True):  # all in one transfer
+            yield from _scores(Retrieved(*hits), kind, reading)
 
 
 def _scores(found: Retrieved, kind: str, reading: str) -> Iterator[Measurement]:

@@ -79,8 +79,7 @@ def trace_pairs(
     """`record` with the number of last blocks of each tower that has one in `layers`."""
     return record(
         clip,
-        pairs.images,
-        texts_of(pairs),
+        pairs,
         layers=layers.get("image"),
         text_layers=layers.get("text"),
         heads=heads,

@@ -104,6 +104,19 @@ def first_token(block: nn.Module, hidden: Float[Tensor, "batch token width"]) ->
 
 
 @contextmanager
+def only_first_token(clip: Clip) -> Iterator[None]:
+    """The last image block for the class token alone, where that is all that is read: the same embedding for less."""
+    try:
+        check_class_token(clip)
+        last = blocks(clip, "image")[-1]
+    except UnsupportedModel:  # everything is read: nothing to leave out
+        yield
+        return
+    with replaced(last, "forward", lambda hidden, **_: first_token(last, hidden)[:, None]):
+        yield
+
+
+@contextmanager
 def hidden_keys(clip: Clip, modality: str, hide: Bool[Tensor, "batch token"]) -> Iterator[None]:
     """No query of any block may look at the tokens where `hide` is true: their logits are minus infinity."""
     if modality == "image":

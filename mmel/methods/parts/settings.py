@@ -54,6 +54,11 @@ def _numbers(kind: object) -> bool:
     return get_origin(kind) is tuple and get_args(kind)[0] in KINDS
 
 
+def _is(value: object, number: type) -> bool:
+    """A number of that kind; truth values are none here."""
+    return isinstance(value, number) and not isinstance(value, bool)
+
+
 def _fits(value: object, kind: object) -> bool:
     if _numbers(kind):
         return isinstance(value, (tuple, list)) and all(_fits(each, get_args(kind)[0]) for each in value)
