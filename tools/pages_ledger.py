@@ -6,10 +6,11 @@ from html import escape
 from pathlib import Path
 
 from mmel.cli.verifying import read_ledger
-from mmel.ledger import VERDICTS, Entry, research_answer
+from mmel.ledger import VERDICTS, Entry, Measured, research_answer
 from mmel.ledger.claims import BY_ITSELF, CONTRADICTED, NOT_RUN, OPEN, REPRODUCED
 
 CLASSES = dict(zip(VERDICTS, ("yes", "no", "itself", "open", "later"), strict=True))
+HOLDS = {True: "as claimed", False: "not as claimed", None: "undecided"}
 SCRIPT = '<script defer src="../_static/ledger.js"></script>'
 
 
@@ -17,16 +18,16 @@ def chip(verdict: str) -> str:
     return f'<span class="verdict verdict-{CLASSES[verdict]}">{verdict}</span>'
 
 
-def measured(value: str, holds: bool | None, entry: Entry, chapters: set[str]) -> str:
+def measured(found: Measured, entry: Entry, chapters: set[str]) -> str:
     """A measured value, whether the claim holds for it, and the page that measured it."""
     name = str(entry.claim.measured.get("notebook", ""))
     if not name:
         return '<span class="quiet">no value answers it</span>'
-    if holds is None:
+    if not found.shown:
         return '<span class="quiet">not run yet</span>'
     page = f' <a href="../executed/{name}.html">{escape(name)}</a>' if name in chapters else ""
-    says = f"{escape(str(entry.claim.measured['value']))}: <b>{escape(value)}</b>"
-    return f"{says} ({'as claimed' if holds else 'not as claimed'}){page}"
+    says = f"{escape(str(entry.claim.measured['value']))}: <b>{escape(found.shown)}</b>"
+    return f"{says} ({HOLDS[found.holds]}){page}"
 
 
 def row(entry: Entry, chapters: set[str], profile: str) -> str:
@@ -41,8 +42,8 @@ def row(entry: Entry, chapters: set[str], profile: str) -> str:
     cells = (
         f'<th scope="row" data-label="Claim">{said}</th>',
         f'<td data-label="In the paper itself">{agrees}{escape(answer.shows) or "no check applies"}{note}</td>',
-        f'<td data-label="Bundled world">{measured(entry.bundled.shown, entry.bundled.holds, entry, chapters)}</td>',
-        f'<td data-label="Paper profile">{measured(entry.full.shown, entry.full.holds, entry, chapters)}</td>',
+        f'<td data-label="Bundled world">{measured(entry.bundled, entry, chapters)}</td>',
+        f'<td data-label="Paper profile">{measured(entry.full, entry, chapters)}</td>',
         f'<td data-label="Verdict">{chip(claim.verdict)}{here}</td>',
     )
     data = f'data-verdict="{CLASSES[claim.verdict]}" data-questions="{" ".join(claim.answers)}"'
@@ -113,7 +114,7 @@ def answer(count: dict[str, int]) -> str:
         told = f"Open: none of the {total} sentences has been reproduced or contradicted."
     if own := count.get(BY_ITSELF):
         told += f" Of these, {own} disagree with the paper's own tables, arithmetic or words, whatever is measured."
-    told += f" {unclear} cannot be decided from what the paper prints." if unclear else ""
+    told += f" {unclear} cannot be decided from what the paper prints, nor so far by a run." if unclear else ""
     return told + (f" {waiting} wait for a run, which may still change the answer." if waiting else "")
 
 
