@@ -29,6 +29,8 @@ const CHOSEN = [
   ["reduction", "From matrix to patch", [["mean", "mean"], ["sum", "sum"], ["relevance", "weighted by relevance"]]],
   ["gate", "Gates of the blocks", [["mean", "averaged"], ["sum", "summed"], ["each", "one for each block"]]],
   ["beta_place", "β works", [["none", "nowhere (as printed)"], ["base", "in place of the 1"]]],
+  ["head_wise", "Eq. 5 reads the queries", [[false, "over their whole width (as printed)"], [true, "head by head, then averaged"]]],
+  ["contrast_share", "Contrast of the image map (Sec. 3.4)", [[null, "as it is"], [0, "stretched to 0..1"], [0.02, "2 % cut off at either end"], [0.1, "10 % cut off at either end"]]],
 ];
 
 export class Dials {

@@ -1,7 +1,7 @@
 // One call for every method, as mmel.explain: settings have Python's names, so that a state can go from one to the other.
 import { imageMaps, rawAttentionMap, sumLayers, textMap } from "./grad_eclip.js";
 import { recordImage, recordText, similarity } from "./clip.js";
-import { imagePart, LITERAL, textPart, WORKING } from "./mmel.js";
+import { enhanceContrast, imagePart, LITERAL, textPart, WORKING } from "./mmel.js";
 import { ranking, spearman } from "./tensors.js";
 
 const FIRST = 5; // patches whose places are compared with Grad-ECLIP's
@@ -69,7 +69,8 @@ function mmel(pair, given) {
   const text = settings.text === "none" ? null : textPart(pair.model, pair.image, pair.text, settings, pair.textMap(settings));
   const gates = Array.from(image, (value, i) => [value / base[i], base[i]]).filter(([, under]) => under > 1e-6 * most).map(([gate]) => gate);
   const gate = gates.length ? [Math.min(...gates), Math.max(...gates)] : null;
-  return { image, text, gate, correlation: spearman(image, base), ...changes(image, base) };
+  const shown = settings.contrastShare === null ? image : enhanceContrast(image, settings.contrastShare); // changes no order
+  return { image: shown, text, gate, correlation: spearman(image, base), ...changes(image, base) };
 }
 
 const METHODS = { grad_eclip: gradEclip, raw_attention: rawAttention, mmel };
