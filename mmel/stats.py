@@ -106,6 +106,19 @@ def paired_difference(
     return Difference(mean, low, high, p, count)
 
 
+def share(hits: Sequence[bool], *, confidence: float = 0.95) -> Interval:
+    """The share of samples that hit, with its exact interval, which has a width where all are alike, too.
+
+    Clopper and Pearson 1934. Errors as of `bootstrap_mean`.
+    """
+    hits = _samples(hits)
+    if not np.isin(hits, (0, 1)).all():
+        raise BadSetting("a share counts samples that hit (1) or do not (0); other values came.")
+    _check(confidence, 1, 0)
+    low, high = stats.binomtest(int(hits.sum()), len(hits)).proportion_ci(confidence, method="exact")
+    return Interval(float(hits.mean()), float(low), float(high), len(hits))
+
+
 def sign_flip_p(gaps: Sequence[float], *, resamples: int = 10_000, seed: int = 0) -> float:
     """Two-sided p value of a mean of zero: the share of sign flips with a mean at least as far from zero.
 

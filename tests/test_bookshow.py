@@ -10,6 +10,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
 import bookshow
 
+from mmel.figures.frame import DPI, POINTS, SIZES
+
 OPENED = '<div class="output stream highlight-myst-ansi notranslate"><div class="highlight"><pre><span></span>'
 CLOSED = "</pre></div>\n</div>"
 LONG = "{" + ", ".join(f'"name {i}": {i}.5' for i in range(20)) + "}"
@@ -47,7 +49,11 @@ def test_wide_figures_are_marked(tmp_path):
         for name in ("a.png", "b.png", "c.png", "gone.png")
     )
     made = shown(body, images, str(tmp_path))
-    assert re.findall(r'class="(wide[ a-z]*)" alt="x" src="../_images/(\w+)', made) == [
-        ("wide", "b"),
-        ("wide panels", "c"),
+    assert re.findall(r'class="wide" style="--least: (\d+)px" alt="x" src="../_images/(\w+)', made) == [
+        ("462", "b"),
+        ("693", "c"),
     ]
+
+
+def test_the_smallest_letters_of_a_swiped_figure_can_be_read():
+    assert min(SIZES.values()) / POINTS * DPI * bookshow.SHRINK >= 9

@@ -15,7 +15,7 @@ from mmel.cli.verifying import read_ledger, verify_ledger
 from mmel.errors import MmelError
 from mmel.ledger import CHECKS, VERDICTS, Claim, judge, read_claims, read_tables, research_answer, stale
 from mmel.ledger.arithmetic import overhead, spread_possible, token_count
-from mmel.ledger.evidence import COMPARISONS, measure
+from mmel.ledger.evidence import COMPARISONS, EXACT, measure
 from mmel.ledger.tables import columns, gain, rank
 
 ROOT = Path(__file__).parents[1]
@@ -119,13 +119,15 @@ def test_arithmetic_by_hand():
 
 
 def test_the_rule_of_verdicts():
-    wired = {"measured": {"notebook": "n", "value": "v", "above": 0}}
-    low, high = {"n": {"v": -1.0}}, {"n": {"v": 1.0}}
+    wired = {"measured": {"notebook": "n", "value": "v", "interval_above": 0}}
+    low, high, wide = ({"n": {"v": [mean, mean - 0.5, mean + 0.5]}} for mean in (-1.0, 1.0, 0.4))
     against = {"check": "against", "quote": "other", "place": "there"}
     assert verdict(**wired) == "not run yet"
     assert verdict(high, **wired) == "reproduced"
     assert verdict(low, **wired) == "contradicted"
     assert verdict(low, high, **wired) == "reproduced", "the paper's own setting outranks the bundled world"
+    assert verdict(wide, **wired) == "not decidable from the paper", "an interval that holds the bound decides nothing"
+    assert verdict(high, wide, **wired) == "not decidable from the paper", "nor does the bundled world in its place"
     assert verdict(high, **wired, paper=against) == "contradicted by the paper itself"
     assert verdict(paper={"check": "nothing", "lacks": "number"}) == "not decidable from the paper"
     assert verdict(paper={"check": "has", "table": 9, "rows": ["A"]}) == "not decidable from the paper"
@@ -138,22 +140,49 @@ def test_the_rule_of_verdicts():
     ("value", "comparison", "bound", "holds"),
     [
         (1.0, "above", 0, True), (0.0, "above", 0, False), (0.0, "at_least", 0, True), (1, "below", 2, True),
-        (2, "at_most", 1, False), (True, "is", True, True), ([1, 2], "all_above", 0, True),
-        ({"a": 1, "b": -1}, "all_above", 0, False), ([1, 2], "all_below", 2, False),
-        ([0.5, 0.1, 0.9, 12], "interval_above", 0, True), ({"low": -0.1, "high": 1}, "interval_above", 0, False),
-        ([0.1, 0.4], "interval_below", 0.5, True),
+        (2, "at_most", 1, False), (True, "is", True, True),
+        ([0.5, 0.1, 0.9, 12], "interval_above", 0, True), ({"low": -0.1, "high": 1}, "interval_above", 0, None),
+        ([0.1, 0.4], "interval_below", 0.5, True), ([0.6, 0.8], "interval_below", 0.5, False),
+        ([0.4, 0.8], "interval_below", 0.5, None), ([0.0, 0.0, 0.0], "interval_above", 0, None),
+        ({"mean": 1, "low": 0.1, "high": 2, "p": 0.2}, "interval_above", 0, None),
+        ({"mean": 1, "low": 0.1, "high": 2, "p": 0.2}, "interval_above", -1, True),
+        ({"mean": 1, "low": 0.1, "high": 2, "p": 0.01}, "interval_above", 0, True),
+        ({"at": 4, "low": 2, "high": 6, "p": 0.2}, "interval_above", 9, None),
+        ({"at": 4, "low": 2, "high": 6, "p": 0.01}, "interval_above", 9, False),
     ],
 )  # fmt: skip
 def test_comparisons_by_hand(value, comparison, bound, holds):
-    wanted = {"notebook": "n", "value": "v", comparison: bound}
-    assert measure(wanted, {"n": {"v": value}}).holds is holds
+    wanted = {"notebook": "n", "value": "v", comparison: bound, **({"exact": "counted"} if comparison in EXACT else {})}
+    found = measure(wanted, {"n": {"v": value}})
+    assert found.holds is holds
+    assert found.undecided is (holds is None) and found.shown
     assert comparison in COMPARISONS
 
 
-def test_values_inside_a_value_and_differences():
-    wanted = {"notebook": "n", "value": "v", "field": ["a", "x"], "minus": ["b", "x"], "below": 0}
-    found = measure(wanted, {"n": {"v": {"a": {"x": 1.0}, "b": {"x": 3.0}}}})
-    assert (found.value, found.holds) == (-2.0, True)
+def difference(mean: float, p: float) -> dict[str, float]:
+    return {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "p": p, "count": 9}
+
+
+@pytest.mark.parametrize(
+    ("second", "third", "holds", "says"),
+    [
+        (difference(0.5, 0.001), difference(0.5, 0.001), True, "of 3 differences 3 as claimed"),
+        (difference(0.5, 0.04), difference(0.5, 0.04), None, "1 as claimed, 0 the other way, 2 undecided"),
+        (difference(0.05, 0.001), difference(0.5, 0.001), None, "2 as claimed, 0 the other way, 1 undecided"),
+        (difference(-0.5, 0.001), difference(0.05, 0.001), False, "1 as claimed, 1 the other way, 1 undecided"),
+    ],
+)
+def test_a_claim_about_several_is_judged_after_holm(second, third, holds, says):
+    """0.04 would decide alone; two of them beside a third one do not."""
+    noted = {"n": {"v": {"x": {"a": difference(0.5, 0.001), "b": second}, "y": {"a": third}}}}
+    found = measure({"notebook": "n", "value": "v", "field": [["x", "y"], "*"], "interval_above": 0}, noted)
+    assert found.holds is holds and says in found.shown
+
+
+def test_the_ledger_compares_no_mean_without_its_interval():
+    chosen = [claim.measured for claim in read_claims(ROOT / "book" / "claims.yml") if claim.measured]
+    exact = {wanted["exact"] for wanted in chosen if set(wanted) & set(EXACT)}
+    assert exact == {"counted from the shapes", "the largest of all images"}
 
 
 @pytest.mark.parametrize(
@@ -162,6 +191,8 @@ def test_values_inside_a_value_and_differences():
         ({"measured": {"notebook": "n", "value": "v", "eval": "1"}}, "eval"),
         ({"measured": {"notebook": "n", "value": "v"}}, "one comparison"),
         ({"measured": {"notebook": "n", "value": "v", "interval_above": 0}}, "an interval"),
+        ({"measured": {"notebook": "n", "value": "v", "above": 0}}, "a mean over samples"),
+        ({"measured": {"notebook": "n", "value": "v", "interval_above": 0, "exact": "counted"}}, "a mean over samples"),
         ({"paper": {"check": "exec"}}, "the check is one of"),
         ({"paper": {"check": "best", "table": 4, "row": "A", "column": ""}}, "got 4"),
         ({"paper": {"check": "best", "table": 9, "row": "Z", "column": ""}}, "no row 'Z'"),
@@ -178,7 +209,7 @@ def test_a_claim_that_cannot_be_judged_says_why(fields, says):
     ("wired", "says"), [({"value": "gone"}, "notes no 'gone'"), ({"field": "gone"}, "no 'gone' in")]
 )
 def test_a_claim_wired_to_nothing_is_stale_and_says_why(wired, says):
-    wanted = {"notebook": "n", "value": "v", "above": 0, **wired}
+    wanted = {"notebook": "n", "value": "v", "interval_above": 0, **wired}
     entry = judge([of(measured=wanted)], TABLES, {"n": {"v": 1.0}}, {})[0]
     assert entry.stale and says in entry.problem and entry.verdict == "not run yet"
 
@@ -200,7 +231,7 @@ def test_verify_prints_the_ledger_and_sees_a_stale_verdict(copy, capsys):
     run = copy / "runs" / "bundled" / "results.json"
     run.parent.mkdir(parents=True)
     run.write_text(json.dumps({"07_mmel": {
-        "rank correlation with Grad-ECLIP over the same blocks": {"mean": 0.5},
+        "rank correlation with Grad-ECLIP over the same blocks": {"mean": 0.5, "low": 0.4, "high": 0.6},
         "largest over smallest gate of an image": {"highest": 1.01},
     }}))  # fmt: skip
     assert [entry.claim.id for entry in verify_ledger(copy)] == ["comparison-relational"]

@@ -26,6 +26,12 @@ def test_the_same_seed_gives_the_same_interval(interval):
     assert first.low < first.mean < first.high and first.mean == draw(0).mean() and first.count == 60
 
 
+def test_a_share_has_an_exact_interval_where_all_are_alike():
+    none, half = stats.share([False] * 40), stats.share([True, False] * 10)
+    assert none[:2] == (0, 0) and none.high == pytest.approx(1 - 0.025 ** (1 / 40))
+    assert half.mean == 0.5 and 0.25 < half.low < 0.3 and half.low + half.high == pytest.approx(1)
+
+
 @pytest.mark.parametrize("interval", stats.INTERVALS)
 def test_intervals_come_near_the_normal_one_for_many_samples(interval):
     values = np.random.default_rng(3).normal(size=2000)
@@ -127,6 +133,7 @@ def test_holm_by_hand():
     ("call", "error"),
     [
         (lambda: stats.bootstrap_mean([1.0]), ShapeMismatch),
+        (lambda: stats.share([0.5, 1]), BadSetting),
         (lambda: stats.bootstrap_mean([[1.0, 2.0]]), ShapeMismatch),
         (lambda: stats.bootstrap_mean([1.0, np.nan]), NotANumber),
         (lambda: stats.bootstrap_mean([1, 2], confidence=95), BadSetting),

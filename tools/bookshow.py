@@ -15,7 +15,8 @@ BLOCK = re.compile(
 NOTED = re.compile(r"([^\n=]{1,120}) = ([\[{].*)")
 LONG = 100  # characters of a value that is folded
 IMAGE = re.compile(r'(<figure\b[^>]*>\s*(?:<a\b[^>]*>)?<img )([^>]*\bsrc="[^"]*/([^"/]+\.png)")')
-WIDE, PANELS = 600, 760  # pixels of figures whose letters would be small, or very small, at the width of a phone
+FITS = 345  # pixels across that a phone has for a figure
+SHRINK = 0.7  # a figure is made no smaller: its smallest letters, 13 pixels high, then keep 9
 
 
 def folded(found: re.Match) -> str:
@@ -48,8 +49,8 @@ def show(app: Sphinx, page: str, template: str, context: dict, doctree: object) 
     def marked(found: re.Match) -> str:
         source = sources.get(found[3])
         width = width_of(source) if source is not None and source.is_file() else 0
-        kind = "wide panels" if width >= PANELS else "wide"
-        return f'{found[1]}class="{kind}" {found[2]}' if width >= WIDE else found[0]
+        least = round(SHRINK * width)
+        return f'{found[1]}class="wide" style="--least: {least}px" {found[2]}' if least > FITS else found[0]
 
     context["body"] = IMAGE.sub(marked, BLOCK.sub(folded, context["body"]))
 

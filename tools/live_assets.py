@@ -13,7 +13,7 @@ KINDS = {"float16": np.float16, "float32": np.float32, "int32": np.int32}
 
 
 def tensors(clip, seed: int = 0) -> dict[str, np.ndarray]:
-    """The package's safetensors as they are, the transforms T of both widths, and the class prompts' embeddings."""
+    """The package's safetensors as they are, the transforms T of every width, and the class prompts' embeddings."""
     import torch
     from safetensors.numpy import load_file
 
@@ -23,8 +23,9 @@ def tensors(clip, seed: int = 0) -> dict[str, np.ndarray]:
     from mmel.scenes import class_prompts
 
     found = dict(load_file(WEIGHTS / f"{clip.name}.safetensors"))
-    for tower in (clip.model.visual.transformer, clip.model.transformer):
-        width = tower.width
+    towers = (clip.model.visual.transformer, clip.model.transformer)
+    heads = {tower.width // tower.resblocks[0].attn.num_heads for tower in towers}
+    for width in sorted({tower.width for tower in towers} | heads):
         found |= {
             f"transform.{width}.{name}": v.numpy() for name, v in FeatureTransform(width, seed).state_dict().items()
         }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
 from mmel.cli.verifying import read_ledger
-from mmel.ledger import VERDICTS, Entry, research_answer
+from mmel.ledger import VERDICTS, Entry, Measured, research_answer
 from mmel.ledger.claims import BY_ITSELF, CONTRADICTED, NOT_RUN, OPEN, REPRODUCED
 
 CLASSES = dict(zip(VERDICTS, ("yes", "no", "itself", "open", "later"), strict=True))
+HOLDS = {True: "as claimed", False: "not as claimed", None: "undecided"}
 SCRIPT = '<script defer src="../_static/ledger.js"></script>'
 
 
@@ -17,16 +19,24 @@ def chip(verdict: str) -> str:
     return f'<span class="verdict verdict-{CLASSES[verdict]}">{verdict}</span>'
 
 
-def measured(value: str, holds: bool | None, entry: Entry, chapters: set[str]) -> str:
+def measured(found: Measured, entry: Entry, chapters: set[str]) -> str:
     """A measured value, whether the claim holds for it, and the page that measured it."""
     name = str(entry.claim.measured.get("notebook", ""))
     if not name:
-        return '<span class="quiet">no value answers it</span>'
-    if holds is None:
+        return '<span class="quiet" aria-label="nothing that was measured answers it">\N{EN DASH}</span>'
+    if not found.shown:
         return '<span class="quiet">not run yet</span>'
     page = f' <a href="../executed/{name}.html">{escape(name)}</a>' if name in chapters else ""
-    says = f"{escape(str(entry.claim.measured['value']))}: <b>{escape(value)}</b>"
-    return f"{says} ({'as claimed' if holds else 'not as claimed'}){page}"
+    says = f"{escape(what(entry.claim.measured))}: <b>{escape(found.shown)}</b>"
+    return f"{says} ({HOLDS[found.holds]}){page}"
+
+
+def what(wanted: Mapping[str, object]) -> str:
+    """What was measured, in words: the noted value, and the path into it."""
+    field = wanted.get("field", ())
+    steps = [field] if isinstance(field, (str, int)) else field
+    named = [" and ".join(map(str, step)) if isinstance(step, list) else str(step) for step in steps if step != "*"]
+    return ", ".join([str(wanted["value"]), *named])
 
 
 def row(entry: Entry, chapters: set[str], profile: str) -> str:
@@ -38,11 +48,12 @@ def row(entry: Entry, chapters: set[str], profile: str) -> str:
     note = f'<p class="note">{escape(claim.note)}</p>' if claim.note else ""
     here = f'<p class="note">This run ({profile}) says: {entry.verdict}.</p>' if entry.stale else ""
     said = f'<q>{escape(claim.quote)}</q><p class="place">{escape(claim.place)} {tags}</p>'
+    unmeasured = "" if claim.measured else ' class="none"'
     cells = (
         f'<th scope="row" data-label="Claim">{said}</th>',
         f'<td data-label="In the paper itself">{agrees}{escape(answer.shows) or "no check applies"}{note}</td>',
-        f'<td data-label="Bundled world">{measured(entry.bundled.shown, entry.bundled.holds, entry, chapters)}</td>',
-        f'<td data-label="Paper profile">{measured(entry.full.shown, entry.full.holds, entry, chapters)}</td>',
+        f'<td data-label="Bundled world"{unmeasured}>{measured(entry.bundled, entry, chapters)}</td>',
+        f'<td data-label="Paper profile"{unmeasured}>{measured(entry.full, entry, chapters)}</td>',
         f'<td data-label="Verdict">{chip(claim.verdict)}{here}</td>',
     )
     data = f'data-verdict="{CLASSES[claim.verdict]}" data-questions="{" ".join(claim.answers)}"'
@@ -113,7 +124,7 @@ def answer(count: dict[str, int]) -> str:
         told = f"Open: none of the {total} sentences has been reproduced or contradicted."
     if own := count.get(BY_ITSELF):
         told += f" Of these, {own} disagree with the paper's own tables, arithmetic or words, whatever is measured."
-    told += f" {unclear} cannot be decided from what the paper prints." if unclear else ""
+    told += f" {unclear} cannot be decided from what the paper prints, nor so far by a run." if unclear else ""
     return told + (f" {waiting} wait for a run, which may still change the answer." if waiting else "")
 
 

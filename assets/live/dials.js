@@ -3,10 +3,16 @@ import { button, choice, el, range } from "./dom.js";
 import { CHOICES } from "./explain.js";
 
 const DEPTH = 12;
-const { text: _, layers: __, theta: ___, key_similarity: ____, ...working } = CHOICES.working.settings;
+const dialled = ({ text, layers, theta, key_similarity, ...rest }) => rest; // those with a dial of their own, or one for each block, set apart
+const [working, LITERAL] = ["working", "literal"].map((name) => dialled(CHOICES[name].settings));
 
 /** The dials as they start: WORKING, with a theta for each layer. */
 export const DIALS = Object.freeze({ ...working, theta: Array(DEPTH).fill(1), layers: DEPTH });
+
+/** Are these dials those of LITERAL or of WORKING, with no turn of the reader's own? */
+export function isPreset(dials) {
+  return [DIALS, { ...DIALS, ...LITERAL }].some((preset) => Object.keys(DIALS).every((name) => `${preset[name]}` === `${dials[name]}`));
+}
 
 /** The method and settings of one of the page's choices, the reader's dials included. */
 export function askOf(name, dials) {
@@ -23,6 +29,8 @@ const CHOSEN = [
   ["reduction", "From matrix to patch", [["mean", "mean"], ["sum", "sum"], ["relevance", "weighted by relevance"]]],
   ["gate", "Gates of the blocks", [["mean", "averaged"], ["sum", "summed"], ["each", "one for each block"]]],
   ["beta_place", "β works", [["none", "nowhere (as printed)"], ["base", "in place of the 1"]]],
+  ["head_wise", "Eq. 5 reads the queries", [[false, "over their whole width (as printed)"], [true, "head by head, then averaged"]]],
+  ["contrast_share", "Contrast of the image map (Sec. 3.4)", [[null, "as it is"], [0, "stretched to 0..1"], [0.02, "2 % cut off at either end"], [0.1, "10 % cut off at either end"]]],
 ];
 
 export class Dials {
@@ -47,9 +55,8 @@ export class Dials {
     const thetas = several("theta", (i) => `θ of block ${i + 1}`, DEPTH, -4, 4, 0.1);
     const scales = several("scales", (i) => `Scale ${i + 1} (Eq. 1b)`, 3, 0.05, 2, 0.05);
     const reset = (settings) => () => this.store.change({ dials: { ...DIALS, ...settings }, right: "mine" });
-    const { text: _, layers: __, theta: ___, key_similarity: ____, ...literal } = CHOICES.literal.settings;
     this.place = el("details", { className: "live-dials" }, el("summary", {}, "The dials of MMEL"),
-      el("p", {}, button("Set all to LITERAL", reset(literal), { className: "live-small" }), " ", button("Set all to WORKING", reset({}), { className: "live-small" })),
+      el("p", {}, button("Set all to LITERAL", reset(LITERAL), { className: "live-small" }), " ", button("Set all to WORKING", reset({}), { className: "live-small" })),
       ...NUMBERS.map(([name]) => this.#lines[name]), ...CHOSEN.map(([name]) => this.#lines[name]), ...scales,
       el("details", {}, el("summary", {}, "θ, one for each block (Eq. 6)"), ...thetas));
   }

@@ -42,10 +42,10 @@ export function range(text, { min, max, step, value, changed, begun = () => {} }
 }
 
 export function choice(text, options, changed) {
-  const select = el("select", { onchange: () => changed(select.value) });
-  for (const [value, name] of options) select.append(el("option", { value }, name));
+  const select = el("select", { onchange: () => changed(options[select.selectedIndex][0]) }); // a value need not be a text
+  for (const [value, name] of options) select.append(el("option", { value: String(value) }, name));
   const line = field(text, select);
-  line.set = (value) => (select.value = value);
+  line.set = (value) => (select.value = String(value));
   return line;
 }
 

@@ -1,7 +1,10 @@
 // The page's exercises: each looks at what the model answered, and knows when it is done.
 
+import { isPreset } from "./dials.js";
+
 const KEPT = "mmel-live-exercises";
 const sceneKey = ({ scene, erased }) => JSON.stringify([scene, erased.runs]);
+const where = (patch) => `row ${Math.floor(patch / 7) + 1}, column ${(patch % 7) + 1}`;
 const lead = (weights) => weights.indexOf(Math.max(...weights));
 
 /** Each check gets {state, answer, bars, rival, guess, world} and a memory of its own; it returns what to say, or null. */
@@ -38,9 +41,10 @@ export const CHECKS = {
     return `with ${(100 * rival.share).toFixed(1)} % gone yours leaves ${rival.yours.toFixed(3)}, Grad-ECLIP's ${rival.rival.toFixed(3)}`;
   },
   order({ state, answer }) {
-    const { moved, correlation } = (state.right === "mine" && answer?.results.at(-1)) || {};
-    if (!moved) return null;
-    return `${moved} of the first five patches stand elsewhere${correlation === null ? "" : `, though the rank correlation is ${correlation.toFixed(3)}`}`;
+    const { risen, correlation } = (state.right === "mine" && !isPreset(state.dials) && answer?.results.at(-1)) || {};
+    if (!risen) return null;
+    const order = correlation === null ? "" : `, with a rank correlation of ${correlation.toFixed(3)}`;
+    return `the patch in ${where(risen.rose)} came among the first five, that in ${where(risen.fell)} left them${order}`;
   },
 };
 

@@ -1,10 +1,11 @@
 // One call for every method, as mmel.explain: settings have Python's names, so that a state can go from one to the other.
 import { imageMaps, rawAttentionMap, sumLayers, textMap } from "./grad_eclip.js";
 import { recordImage, recordText, similarity } from "./clip.js";
-import { imagePart, LITERAL, textPart, WORKING } from "./mmel.js";
+import { enhanceContrast, imagePart, LITERAL, textPart, WORKING } from "./mmel.js";
 import { ranking, spearman } from "./tensors.js";
 
 const FIRST = 5; // patches whose places are compared with Grad-ECLIP's
+const CLEAR = 0.01; // of a map's largest value: a difference that no rounding makes
 const CAMEL = /_([a-z])/g;
 const camel = (settings) => Object.fromEntries(Object.entries(settings).map(([name, value]) =>
   [name.replace(CAMEL, (_, letter) => letter.toUpperCase()), value]));
@@ -52,14 +53,24 @@ function rawAttention({ model, image, text }) {
   return { image: rawAttentionMap(model.image, image), text: rawAttentionMap(model.text, text) };
 }
 
+/** How a map's first patches differ from its base's: `moved` of them in another place, and one that `rose` past one that fell out. */
+export function changes(image, base) {
+  const [own, others] = [image, base].map((map) => ranking(map).slice(0, FIRST));
+  const clear = (map, p, q) => map[p] - map[q] > CLEAR * Math.max(...map);
+  const came = own.filter((patch) => !others.includes(patch)), went = others.filter((patch) => !own.includes(patch));
+  const pairs = came.flatMap((rose) => went.map((fell) => ({ rose, fell })));
+  const sure = pairs.find(({ rose, fell }) => clear(image, rose, fell) && clear(base, fell, rose));
+  return { moved: own.filter((patch, i) => patch !== others[i]).length, risen: sure ?? null };
+}
+
 function mmel(pair, given) {
   const settings = { ...LITERAL, text: "words", ...given }, bases = pair.imageMaps(settings), base = sumLayers(bases);
   const image = imagePart(pair.model, pair.image, pair.text, settings, bases), most = Math.max(...base);
   const text = settings.text === "none" ? null : textPart(pair.model, pair.image, pair.text, settings, pair.textMap(settings));
   const gates = Array.from(image, (value, i) => [value / base[i], base[i]]).filter(([, under]) => under > 1e-6 * most).map(([gate]) => gate);
   const gate = gates.length ? [Math.min(...gates), Math.max(...gates)] : null;
-  const [own, others] = [ranking(image), ranking(base)].map((order) => order.slice(0, FIRST));
-  return { image, text, gate, correlation: spearman(image, base), moved: own.filter((patch, i) => patch !== others[i]).length };
+  const shown = settings.contrastShare === null ? image : enhanceContrast(image, settings.contrastShare); // changes no order
+  return { image: shown, text, gate, correlation: spearman(image, base), ...changes(image, base) };
 }
 
 const METHODS = { grad_eclip: gradEclip, raw_attention: rawAttention, mmel };

@@ -4,7 +4,7 @@ import { layerNorm, linear, matmul, minMax, sigmoid, softmax, softplus, transpos
 
 export const LITERAL = Object.freeze({
   alpha: 2, scales: [1, 0.75, 0.5], theta: 1, temperature: 0.1, temperaturePlace: "none", beta: 2, betaPlace: "none",
-  reduction: "mean", gate: "mean", layers: null, projectedKeys: false, keySimilarity: true, text: "none",
+  reduction: "mean", gate: "mean", headWise: false, contrastShare: null, layers: null, projectedKeys: false, keySimilarity: true, text: "none",
 });
 export const WORKING = Object.freeze({ ...LITERAL, temperaturePlace: "softmax", reduction: "relevance", alpha: 8, text: "words" });
 
@@ -45,11 +45,19 @@ export function enhance(base, level, alpha, preserve) {
 
 const KEPT = 8; // scales whose matrices are kept for each layer
 
-/** Eq. 5's matrices, one a scale, of one layer's tokens. They depend on no dial but the scales, so they are kept. */
-function attentions(tower, trace, layer, from, end, scales) {
-  const { width, transform } = tower, rows = end - from, kept = ((trace.kept ??= [])[layer] ??= new Map());
-  const tokens = trace.layers[layer].q.subarray(from * width, end * width); // Eq. 1a: no class token
-  const first = () => (kept.first ??= linear({ ...transform.linear1, bias: null }, tokens, rows));
+/** The same channels of every row of [rows, width]: a head's part of the queries. */
+function columns(x, rows, width, from, count) {
+  const out = new Float32Array(rows * count);
+  for (let row = 0; row < rows; row++) out.set(x.subarray(row * width + from, row * width + from + count), row * count);
+  return out;
+}
+
+/** Eq. 5's matrices, one a scale, of one layer's tokens: of part `part` of `parts` of the width. No dial but the scales moves them: they are kept. */
+function attentions(tower, trace, layer, from, end, scales, part, parts) {
+  const rows = end - from, width = tower.width / parts, transform = parts > 1 ? tower.headTransform : tower.transform;
+  const kept = ((trace.kept ??= {})[[layer, part, parts]] ??= new Map());
+  const tokens = () => columns(trace.layers[layer].q.subarray(from * tower.width, end * tower.width), rows, tower.width, part * width, width); // Eq. 1a: no class token
+  const first = () => (kept.first ??= linear({ ...transform.linear1, bias: null }, tokens(), rows));
   return scales.map((s) => {
     if (!kept.has(s)) kept.set(s, semanticAttention(featureTransform(transform, first(), s, rows), rows));
     if (kept.size > KEPT) kept.delete(kept.keys().next().value);
@@ -60,13 +68,15 @@ function attentions(tower, trace, layer, from, end, scales) {
 /** Eq. 9 over layers: base maps summed and gated once, or each gated by its own layer (gate "each"). */
 function gated(tower, trace, bases, from, end, settings) {
   const { alpha, beta, betaPlace, gate, reduction, scales, theta } = settings, rows = end - from, depth = tower.blocks.length;
+  const parts = settings.headWise ? tower.heads : 1; // Eq. 5 on the whole width, or on each head's part, averaged
   const whole = sumLayers(bases), preserve = betaPlace === "base" ? beta : 1, thetas = Array.isArray(theta) ? theta : Array(depth).fill(theta);
   const levels = bases.map((base, i) => {
     const layer = depth - bases.length + i, shown = gate === "each" ? base : whole;
-    return sumLayers(attentions(tower, trace, layer, from, end, scales).map((attention) => {
-      const weighted = weightAttention(temper(attention, rows, settings, tower.width), layerWeight(thetas[layer]));
+    const levelsOf = (part) => attentions(tower, trace, layer, from, end, scales, part, parts).map((attention) => {
+      const weighted = weightAttention(temper(attention, rows, settings, tower.width / parts), layerWeight(thetas[layer]));
       return semanticLevel(weighted, rows, reduction, shown);
-    }));
+    });
+    return sumLayers(Array.from({ length: parts }, (_, part) => levelsOf(part)).flat()).map((value) => value / parts);
   });
   if (gate === "each") return sumLayers(bases.map((base, i) => enhance(base, levels[i], alpha, preserve)));
   const level = sumLayers(levels).map((value) => (gate === "sum" ? value : value / levels.length));
@@ -85,4 +95,14 @@ export function textPart(model, image, text, settings, base = textMap(model, ima
   const words = base.slice(1, end), out = base.map((value) => value * outside);
   if (words.length) out.set(gated(model.text, text, Array(count).fill(words.map((value) => value / count)), 1, end, settings), 1);
   return out;
+}
+
+/** Sec. 3.4, contrast enhancement: stretched to 0..1 between the quantiles `share` and 1 - `share`, cut off outside. */
+export function enhanceContrast(map, share) {
+  const sorted = Float32Array.from(map).sort(), quantile = (at) => {
+    const place = at * (sorted.length - 1), low = Math.floor(place), high = Math.ceil(place);
+    return sorted[low] + (place - low) * (sorted[high] - sorted[low]);
+  };
+  const [low, high] = [quantile(share), quantile(1 - share)];
+  return minMax(map.map((value) => Math.max(low, Math.min(high, value))));
 }

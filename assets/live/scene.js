@@ -123,3 +123,21 @@ export function erase(pixels, runs, fill, background) {
   }
   return out;
 }
+
+/** Runs [start, length, ...] from a mask of bytes, and back. */
+export function runsOf(mask) {
+  const runs = [];
+  for (let i = 0; i < mask.length; i++) {
+    if (!mask[i]) continue;
+    const start = i;
+    while (i < mask.length && mask[i]) i++;
+    runs.push(start, i - start);
+  }
+  return runs;
+}
+
+export function maskOf(runs, size) {
+  const mask = new Uint8Array(size * size);
+  for (let i = 0; i < runs.length; i += 2) mask.fill(1, runs[i], runs[i] + runs[i + 1]);
+  return mask;
+}

@@ -1,26 +1,8 @@
 // The scene under the reader's hands: drawn large, dragged, scaled, turned, erased, by mouse, finger and keyboard.
 import { el, pictureCanvas } from "./dom.js";
-import { drawBackground, erase } from "./scene.js";
+import { drawBackground, erase, maskOf, runsOf } from "./scene.js";
 
 const GRIP = 9; // reach of a handle, in percent of the stage's side
-
-/** Runs [start, length, ...] from a mask of bytes, and back. */
-export function runsOf(mask) {
-  const runs = [];
-  for (let i = 0; i < mask.length; i++) {
-    if (!mask[i]) continue;
-    const start = i;
-    while (i < mask.length && mask[i]) i++;
-    runs.push(start, i - start);
-  }
-  return runs;
-}
-
-export function maskOf(runs, size) {
-  const mask = new Uint8Array(size * size);
-  for (let i = 0; i < runs.length; i += 2) mask.fill(1, runs[i], runs[i] + runs[i + 1]);
-  return mask;
-}
 
 export class Stage {
   selected = -1;
@@ -29,6 +11,8 @@ export class Stage {
   picked = () => {}; // hears of the patch that was clicked in mode "predict"
   guess = null;
   #drag = null;
+  #fingers = new Map();
+  #held = -1; // what was chosen before the first finger came
   #drawn = null;
   #place = { key: null };
 
@@ -40,7 +24,10 @@ export class Stage {
     });
     this.canvas.addEventListener("pointerdown", (event) => this.#down(event));
     this.canvas.addEventListener("pointermove", (event) => this.#move(event));
-    for (const end of ["pointerup", "pointercancel"]) this.canvas.addEventListener(end, () => (this.#drag = null));
+    for (const end of ["pointerup", "pointercancel"]) this.canvas.addEventListener(end, (event) => {
+      this.#fingers.delete(event.pointerId);
+      this.#drag = null;
+    });
     this.canvas.addEventListener("keydown", (event) => this.#key(event));
   }
 
@@ -111,6 +98,9 @@ export class Stage {
   #down(event) {
     const [x, y] = this.#point(event);
     this.canvas.setPointerCapture(event.pointerId);
+    this.#fingers.set(event.pointerId, [x, y]);
+    if (this.#fingers.size > 1) return this.mode === "move" && this.#fingers.size === 2 ? this.#pinch() : undefined;
+    this.#held = this.selected;
     if (this.mode === "predict") {
       const side = this.size / this.world.config.vision_cfg.patch_size, cell = (v) => Math.max(0, Math.min(side - 1, Math.floor((v * side) / this.size)));
       return this.picked(cell(y) * side + cell(x));
@@ -127,18 +117,34 @@ export class Stage {
     this.store.tell();
   }
 
+  /** Two fingers scale what the first one touched; else what was chosen before, or what lies between them. */
+  #pinch() {
+    const [[a, b], [c, d]] = this.#fingers.values();
+    if (!this.chosen) this.selected = this.objects[this.#held] ? this.#held : this.#hit((a + c) / 2, (b + d) / 2);
+    this.#drag = this.chosen && { what: "pinch", from: { ...this.chosen }, apart: this.#apart() };
+    this.store.tell();
+  }
+
+  #apart() {
+    const [[a, b], [c, d]] = this.#fingers.values();
+    return Math.max(1, Math.hypot(a - c, b - d));
+  }
+
   #move(event) {
     const [x, y] = this.#point(event);
+    if (this.#fingers.has(event.pointerId)) this.#fingers.set(event.pointerId, [x, y]);
     if (!this.#drag) return;
     const { what, from, x: x0, y: y0 } = this.#drag, each = this.chosen;
     if (what === "erase") return this.#erase(x, y);
     if (!each) return;
     const far = (px, py) => Math.hypot(px - from.x, py - from.y), angle = (px, py) => Math.atan2(py - from.y, px - from.x);
     if (what === "place") this.alter({ x: this.#within(from.x + x - x0), y: this.#within(from.y + y - y0) }, false);
-    if (what === "scale") this.alter({ size: Math.round(Math.max(8, Math.min(this.size, (from.size * far(x, y)) / Math.max(1, far(x0, y0))))) }, false);
+    if (what === "scale") this.alter({ size: this.#sized((from.size * far(x, y)) / Math.max(1, far(x0, y0))) }, false);
+    if (what === "pinch") this.alter({ size: this.#sized((from.size * this.#apart()) / this.#drag.apart) }, false);
     if (what === "turn") this.alter({ angle: Math.round(from.angle - ((angle(x, y) - angle(x0, y0)) * 180) / Math.PI) % 360 }, false);
   }
 
+  #sized(value) { return Math.round(Math.max(8, Math.min(this.size, value))); }
   #within(value) { return Math.round(Math.max(0, Math.min(this.size, value)) * 10) / 10; }
 
   #erase(x, y) {

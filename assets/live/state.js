@@ -71,7 +71,7 @@ export function readState(world, given, choices, dials) {
 /** Dials that exist, with values of the kind and length of their defaults. */
 function readDials(given, dials) {
   const alike = (value, like) => (Array.isArray(like) ? Array.isArray(value) && value.length === like.length && value.every((v) => number(v, -100, 1000))
-    : typeof like === "number" ? number(value, -100, 1000) : typeof value === typeof like && String(value).length < 20);
+    : like === null ? value === null || number(value, 0, 0.49) : typeof like === "number" ? number(value, -100, 1000) : typeof value === typeof like && String(value).length < 20);
   return Object.fromEntries(Object.entries(dials).map(([name, like]) => [name, alike(given[name], like) ? given[name] : like]));
 }
 

@@ -73,13 +73,13 @@ export function buildModel(buffer, world) {
       patch, side, size: vision.image_size, tokens: side * side + 1, readout: norm(w, "visual.ln_post"),
       conv: linearLayer(w["visual.conv1.weight"], null, vision.width, 3 * patch * patch), pre: norm(w, "visual.ln_pre"),
       start: w["visual.class_embedding"], positions: w["visual.positional_embedding"],
-      projection: linearLayerFromColumns(w["visual.proj"], vision.width, embed), transform: transform(w, vision.width),
+      projection: linearLayerFromColumns(w["visual.proj"], vision.width, embed), ...transforms(w, vision.width, vision.head_width),
     },
     text: {
       ...tower(w, "transformer", text.width, text.heads, text.layers),
       tokens: text.context_length, readout: norm(w, "ln_final"), positions: w.positional_embedding,
       rows: new Map(Array.from(w["token_rows.ids"], (id, row) => [id, row])), table: w["token_rows.values"],
-      projection: linearLayerFromColumns(w.text_projection, text.width, embed), transform: transform(w, text.width),
+      projection: linearLayerFromColumns(w.text_projection, text.width, embed), ...transforms(w, text.width, text.width / text.heads),
     },
   };
 }
@@ -104,6 +104,9 @@ function tower(w, name, width, heads, depth) {
   });
   return { blocks, width, heads };
 }
+
+/** T of the whole width, and the one that Eq. 5 needs where it reads each head's part of the queries. */
+const transforms = (w, width, head) => ({ transform: transform(w, width), headTransform: transform(w, head) });
 
 /** Eq. 3 and 4's T, drawn by torch from its seed when the book was built. */
 function transform(w, width) {

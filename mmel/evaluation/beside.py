@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from ..stats import holm
 from .cells import Cell, cells_of, higher_is_better, reasons_of
 from .paper import Reported, reported_for
 from .rows import NO_TEXT_MAP, PAPER, row_of
 
 NOT_RUN = "not run yet"
+DIFFERENCES = (
+    "A cell: mean of the differences on the same samples [95 % bootstrap interval]. Bold where MMEL's row is better, "
+    "italic where the other one is, if the interval leaves 0 out and p < 0.05 after Holm's correction over the table."
+)
 Columns = Mapping[str, Mapping[str, Cell]]  # metric -> row -> cell
 
 
@@ -62,6 +67,39 @@ def named_columns(columns: Columns, modality: str) -> dict[str, dict[str, dict[s
         }
         for metric, cells in columns.items()
     }
+
+
+def theirs(reported: Mapping[tuple[str, str], Reported]) -> list[str]:
+    """Our rows that stand beside the paper's other rows of this table, and the map that MMEL's gate multiplies."""
+    names = dict.fromkeys(row for row, _ in reported if row != "MMEL")
+    return [*(ours for name in names for ours in PAPER[name]), "grad_eclip_all"]
+
+
+def difference_lines(
+    gaps: Mapping[str, Mapping[str, Mapping[str, float]]], times: float = 1.0, digits: int = 3
+) -> tuple[list[str], list[list[str]]]:
+    """Head and lines of a table of `differences_of`; bold where MMEL's row is certainly better, italic where worse."""
+    pairs = list(dict.fromkeys(pair for gap in gaps.values() for pair in gap))
+    chances = {(name, pair): gap["p"] for name, each in gaps.items() for pair, gap in each.items()}
+    sure = {key for key, p in zip(chances, holm(list(chances.values())), strict=True) if p < 0.05}
+    lines = []
+    for pair in pairs:
+        cells = [
+            _difference_text(name, each.get(pair), (name, pair) in sure, times, digits) for name, each in gaps.items()
+        ]
+        count = max(each[pair]["count"] for each in gaps.values() if pair in each)
+        lines.append([f"`{pair.replace(' less ', '` less `')}`", str(count), *cells])
+    return ["rows", "samples", *gaps], lines
+
+
+def _difference_text(name: str, gap: Mapping[str, float] | None, sure: bool, times: float, digits: int) -> str:
+    if gap is None:
+        return "\N{EN DASH}"
+    text = written(gap["mean"], gap["low"], gap["high"], times, digits)
+    if not sure or gap["low"] <= 0 <= gap["high"]:
+        return text
+    won = (gap["mean"] > 0) == higher_is_better(name.split(" ", 1)[1])
+    return f"**{text}**" if won else f"*{text}*"
 
 
 def lines_of(

@@ -73,6 +73,23 @@ def cells_of(
     }
 
 
+def differences_of(
+    frame: pd.DataFrame, modality: str, metrics: Sequence[str], row: str, others: Sequence[str], **how: int
+) -> dict[str, dict[str, dict[str, float | int]]]:
+    """Column -> "row less other" -> the paired difference and its p value as plain numbers, to note.
+
+    Pairs are the samples that both rows have; `how` are resamples and seed. The p values are not corrected yet: how
+    many comparisons a sentence makes is known where the sentence is judged.
+    """
+    found: dict[str, dict] = {}
+    for metric in metrics:
+        values = column_of(frame, modality, metric)
+        gaps = {other: _difference(values[row], values[other], how) for other in others if {row, other} <= set(values)}
+        named = {f"{row} less {other}": gap._asdict() for other, gap in gaps.items() if gap}
+        found[f"{modality} {metric}"] = named
+    return found
+
+
 def column_of(frame: pd.DataFrame, modality: str, metric: str) -> dict[str, pd.Series]:
     """Row -> its value of each sample, by the sample's name."""
     chosen = frame[(frame.modality == modality) & (frame.metric == metric)]

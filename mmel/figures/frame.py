@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..errors import BadSetting, MmelError, NotANumber, ShapeMismatch
 
-POINTS = 72  # in an inch
+POINTS, DPI = 72, 110  # in an inch; pixels of a figure on a page
 INK, MUTED, FRAME = "#1f1f1f", "#5c5c5c", "#c4c4c4"
 SIZES = {"title": 12.0, "label": 10.0, "small": 8.5}  # of letters, in points
 # Okabe and Ito's colours, which readers with any colour vision tell apart; yellow is left out, too pale on white
@@ -36,7 +36,7 @@ class Drawing(Figure):
     """A matplotlib figure that shows itself in a notebook, without pyplot and its list of open figures."""
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        png, svg = (encoded(self, kind, dpi=110) for kind in ("png", "svg"))
+        png, svg = (encoded(self, kind, dpi=DPI) for kind in ("png", "svg"))
         return {"image/png": base64.b64encode(png).decode(), "image/svg+xml": svg.decode()}
 
 
@@ -52,7 +52,7 @@ class Scale(NamedTuple):
 
 def drawing(width: float, height: float, *, layout: str | None = "constrained") -> Drawing:
     """An empty white sheet of `width` by `height` inches with a thin frame, so that it ends on a dark page too."""
-    figure = Drawing(figsize=(width, height), dpi=110, layout=layout, facecolor="white", edgecolor=FRAME, linewidth=1.5)
+    figure = Drawing(figsize=(width, height), dpi=DPI, layout=layout, facecolor="white", edgecolor=FRAME, linewidth=1.5)
     if layout == "constrained":
         figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0, hspace=0)  # inches
     return figure

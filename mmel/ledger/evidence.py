@@ -1,31 +1,32 @@
 """What was measured: a value of `results.json` by notebook and name, and the comparison that decides a claim.
 
-The comparisons are a closed list; a claim can name one and its bound, and nothing else is evaluated.
+The comparisons are a closed list; a claim can name one and its bound, and nothing else is evaluated. A mean over
+samples is judged by its interval, and where the interval holds the bound it decides nothing.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import MmelError
+from ..stats import holm
 
 Results = Mapping[str, Mapping[str, object]]
-COMPARISONS: dict[str, Callable[[object, object], bool]] = {
+EXACT: dict[str, Callable[[object, object], bool]] = {  # of what is counted or computed, never of a mean over samples
     "above": lambda value, bound: number(value) > bound,
     "below": lambda value, bound: number(value) < bound,
     "at_least": lambda value, bound: number(value) >= bound,
     "at_most": lambda value, bound: number(value) <= bound,
     "is": lambda value, bound: value == bound,
-    "all_above": lambda value, bound: all(number(each) > bound for each in every(value)),
-    "all_below": lambda value, bound: all(number(each) < bound for each in every(value)),
-    "interval_above": lambda value, bound: interval(value)[0] > bound,
-    "interval_below": lambda value, bound: interval(value)[1] < bound,
 }
-KEYS = {"notebook", "value", "field", "says", "minus", *COMPARISONS}
+INTERVALS = ("interval_above", "interval_below")
+COMPARISONS = (*EXACT, *INTERVALS)
+KEYS = {"notebook", "value", "field", "exact", *COMPARISONS}
+SURE = 0.05  # a p value, where one was noted, decides below this; Holm's where a claim names several intervals
 
 
 class NotNoted(MmelError):
@@ -33,14 +34,14 @@ class NotNoted(MmelError):
 
 
 class Measured(NamedTuple):
-    """A value that a claim is held against, as text, and whether the claim holds; both None where nothing ran."""
+    """What a claim is held against. `holds` is None where it decides nothing, `shown` empty where nothing ran."""
 
-    value: object | None = None
     holds: bool | None = None
+    shown: str = ""
 
     @property
-    def shown(self) -> str:
-        return "" if self.value is None else text(self.value)
+    def undecided(self) -> bool:
+        return bool(self.shown) and self.holds is None
 
 
 def read_results(path: str | os.PathLike) -> dict[str, dict[str, object]]:
@@ -55,54 +56,89 @@ def read_results(path: str | os.PathLike) -> dict[str, dict[str, object]]:
 
 
 def measure(wanted: Mapping[str, object], results: Results) -> Measured:
-    """The value that a claim's `measured` block names, and whether the claim holds for it."""
+    """What a claim's `measured` block names, and whether the claim holds for it."""
     if unknown := set(wanted) - KEYS:
         raise MmelError(f"a measured block knows {', '.join(sorted(KEYS))}; got {', '.join(sorted(unknown))}.")
     tests = [name for name in COMPARISONS if name in wanted]
     if len(tests) != 1:
         raise MmelError(f"a measured block has one comparison of {', '.join(COMPARISONS)}; got {wanted}.")
-    value = found(wanted, wanted.get("field", ()), results)
-    if value is None:
+    test, bound = tests[0], wanted[tests[0]]
+    if (test in EXACT) != ("exact" in wanted):
+        raise MmelError(
+            f"{test}: a mean over samples is compared by interval_above or interval_below; what is counted or computed "
+            "by the others, and `exact` says what it is."
+        )
+    if str(wanted["notebook"]) not in results:
         return Measured()
-    if "minus" in wanted:
-        other = found(wanted, wanted["minus"], results)
-        if other is None:
-            return Measured()
-        value = number(value) - number(other)
-    return Measured(value, bool(COMPARISONS[tests[0]](value, wanted[tests[0]])))
+    values = found(wanted, results)
+    if test in INTERVALS:
+        return judged(values, test == "interval_above", bound)
+    if len(values) > 1:
+        raise MmelError(f"{test} compares one value; {len(values)} came.")
+    return Measured(bool(EXACT[test](values[0], bound)), f"{text(values[0])}, {wanted['exact']}")
 
 
-def found(wanted: Mapping[str, object], path: object, results: Results) -> object | None:
-    """One value by notebook, name and the path inside it; None where the notebook has not run."""
-    notebook = results.get(str(wanted["notebook"]))
-    if notebook is None:
+def judged(values: Sequence[object], above: bool, bound: float) -> Measured:
+    """Intervals against a bound: the claim holds where all lie on its side, fails where one lies on the other side."""
+    sides, chances = [side(value, above, bound) for value in values], [p_of(value, bound) for value in values]
+    if len(values) == 1:
+        holds = None if chances[0] is not None and chances[0] >= SURE else sides[0]
+        why = f"the interval holds {bound:g}" if sides[0] is None else f"p is not below {SURE:g}"
+        return Measured(holds, text(values[0]) + (f": {why}" if holds is None else ""))
+    if None in chances:
+        raise MmelError("several intervals are judged together by Holm's correction: note each with its p value.")
+    sides = [each if p < SURE else None for each, p in zip(sides, holm(chances), strict=True)]
+    won, lost = sides.count(True), sides.count(False)
+    shown = f"of {len(sides)} differences {won} as claimed, {lost} the other way, {len(sides) - won - lost} undecided"
+    return Measured(False if lost else True if won == len(sides) else None, f"{shown} (after Holm's correction)")
+
+
+def side(value: object, above: bool, bound: float) -> bool | None:
+    """Does the interval lie on the claimed side of the bound, on the other one, or (None) on both?"""
+    low, high = interval(value)
+    if low <= bound <= high:
         return None
+    return (low > bound) == above
+
+
+def p_of(value: object, bound: float) -> float | None:
+    """The p value noted with an interval; that of a mean is of "no difference", and says nothing of another bound."""
+    if not isinstance(value, Mapping) or "p" not in value or ("mean" in value and bound != 0):
+        return None
+    return number(value["p"])
+
+
+def found(wanted: Mapping[str, object], results: Results) -> list[object]:
+    """The values by notebook, name and the path inside. A step that is a list takes each of them, "*" all there are."""
+    notebook = results[str(wanted["notebook"])]
     if wanted["value"] not in notebook:
         raise NotNoted(
             f"notebook {wanted['notebook']} notes no {wanted['value']!r}, but: {', '.join(sorted(notebook))}."
         )
-    value = notebook[str(wanted["value"])]
-    for step in [path] if isinstance(path, (str, int)) else path:
-        if isinstance(value, Mapping):
-            value = value.get(str(step))
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
-        else:
-            value = None
-        if value is None:
-            raise NotNoted(f"{wanted['value']!r} of notebook {wanted['notebook']} has no {step!r} in it.")
-    return value
+    field = wanted.get("field", ())
+    values = [notebook[str(wanted["value"])]]
+    for step in [field] if isinstance(field, (str, int)) else field:
+        values = [inner for value in values for inner in inside(value, step, wanted)]
+    return values
+
+
+def inside(value: object, step: object, wanted: Mapping[str, object]) -> list[object]:
+    """One step into a value."""
+    if step == "*" and isinstance(value, Mapping):
+        return list(value.values())
+    if isinstance(step, list):
+        return [inner for each in step for inner in inside(value, each, wanted)]
+    if isinstance(value, Mapping) and str(step) in value:
+        return [value[str(step)]]
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return [value[step]]
+    raise NotNoted(f"{wanted['value']!r} of notebook {wanted['notebook']} has no {step!r} in it.")
 
 
 def number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise MmelError(f"a number was expected for this comparison; got {value!r}: name the field that holds it.")
     return float(value)
-
-
-def every(value: object) -> list[object]:
-    """All entries of a list or mapping."""
-    return list(value.values()) if isinstance(value, Mapping) else list(value) if isinstance(value, list) else [value]
 
 
 def interval(value: object) -> tuple[float, float]:
@@ -116,7 +152,10 @@ def interval(value: object) -> tuple[float, float]:
 
 
 def text(value: object) -> str:
-    """A value to read, four digits of each float; a list that begins with a mean and its ends as an interval."""
+    """A value to read, four digits of each float; a mean and the ends of its interval as such."""
+    if isinstance(value, Mapping) and {"mean", "low", "high"} <= set(value):
+        samples = f" of {value['count']} samples" if "count" in value else ""
+        return text([value["mean"], value["low"], value["high"]]) + samples
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {text(item)}" for key, item in value.items())
     if isinstance(value, list):

@@ -62,12 +62,15 @@ def answered(claim: Claim, tables: Tables) -> Answer:
 def rule(claim: Claim, answer: Answer, small: Measured, large: Measured) -> str:
     """The paper against itself first; then the paper's own setting, then the bundled world; else what is missing.
 
-    "contradicted" says that a measured value does not show what the sentence says; where it is a superiority, that
-    its interval is not wholly on the claimed side.
+    A measured interval that holds the claim's bound decides nothing. Then the claim is open, as if
+    nothing but the paper spoke to it: it prints no uncertainty that could decide the sentence, and ours leaves both
+    answers.
     """
     if answer.agrees is False:
         return BY_ITSELF if answer.itself else CONTRADICTED
     for measured in (large, small):
+        if measured.undecided:
+            return OPEN
         if measured.holds is not None:
             return REPRODUCED if measured.holds else CONTRADICTED
     if claim.measured:
