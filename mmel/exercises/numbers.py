@@ -37,8 +37,8 @@ NUMBERS = (
     ),
     Exercise(
         "4", "How large is T?", 5,
-        "For $d = 768$: how many numbers does $T$ hold, with the biases of both linear layers and the gain and bias "
-        "of the layer norm?",
+        "$T$ of {eq}`eq-4` goes from $d$ to $2d$ and back to $d$, then through a layer norm. For $d = 768$: how many "
+        "numbers does it hold, with the biases of both linear layers and the gain and bias of the layer norm?",
         Numeric(2363136, 0, (
             (2359296, "Those are the two matrices. Add the biases and the layer norm's two vectors."),
             (2361600, "The layer norm has a gain and a bias too."),
@@ -84,12 +84,14 @@ NUMBERS = (
     ),
     Exercise(
         "9-ratio", "How flat is the gate?", 30,
-        "Read {eq}`eq-9` with means over patches and layers, $\\theta = 1$, three scales, $d = 768$ and $\\alpha = "
-        "2$. Derive the "
-        "largest ratio of the gates of two patches. Three digits after the point.",
-        Numeric(RATIO, 2e-3, (
+        "The gate of a patch is the bracket of {eq}`eq-9`. Let its semantic level be the mean of its row of the "
+        "weighted $A$, averaged over the layers; $\\theta = 1$, three scales, $d = 768$, $\\alpha = 2$. "
+        "Whatever $T$ and the picture are: by which factor can the gates of two patches differ at most? "
+        "Three digits after the point.",
+        Numeric(RATIO, 6e-4, (
             (3, "That is the bound for any levels. Here they are small: bound them first."),
             (1 + 2 / (1 + math.exp(-GATE)), "That is the largest gate. Divide it by the smallest."),
+            (1.07111, "Close: that is the sigmoid's straight line at 0. Put the sum into the sigmoid itself."),
             (1.0188, "You have taken one scale; three are summed inside the sigmoid."),
         ), "Bound one level by softplus(1) / √768, add three, and put plus and minus the sum into the sigmoid."),
         equations=("9",),
