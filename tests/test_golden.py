@@ -125,12 +125,12 @@ def test_chapters_values_are_taken_from_a_run_and_tolerances_stay(tmp_path, monk
     monkeypatch.setattr(golden, "RESULTS", results)
     monkeypatch.setattr(golden, "GOLDEN", path)
     assert golden.main(["update"]) == 2 and "make notebooks PROFILE=quick" in capsys.readouterr().err
-    results.write_text('{"a": {"b": {"c": [0.25, 1]}}, "other": 3}')
+    results.write_text('{"a": {"b": {"c": [0.25, 1, 0.00001]}}, "other": 3}')
     path.write_text('# head\n"other": {value: 2, tolerance: 0.1}\n"a / b / c": {value: 0, tolerance: 0.0012}\n')
     assert golden.main(["update"]) == 0
     now = path.read_text().splitlines()
     assert now[:2] == ["# head", '"other": {value: 2, tolerance: 0.1}']
-    assert now[2] == '"a / b / c": {value: [0.25, 1], tolerance: 0.0012}'
+    assert now[2] == '"a / b / c": {value: [0.25, 1, 0.00001], tolerance: 0.0012}'
     path.write_text(path.read_text() + '"a / gone": {value: 1, tolerance: 0.1}\n')
     assert golden.main(["update"]) == 1 and "a / gone: 1 expected" in capsys.readouterr().err
 

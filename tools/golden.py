@@ -64,13 +64,18 @@ def faults(golden: Entries, results: Mapping) -> list[str]:
     ]
 
 
+def written(value: float) -> str:
+    """Six digits, without an exponent, which YAML would read as a text; whole numbers as they are."""
+    return str(value) if isinstance(value, int) else f"{float(f'{value:.6g}'):.12f}".rstrip("0").rstrip(".")
+
+
 def updated(text: str, results: Mapping) -> str:
     """The file with the chapters' values taken from the results."""
     lines = []
     for line in text.splitlines():
         named = LINE.match(line)
         if named and STEP in named["name"] and (values := several(found(results, named["name"]))):
-            shown = ", ".join(f"{each:.6g}" for each in values)
+            shown = ", ".join(map(written, values))
             shown = f"[{shown}]" if isinstance(found(results, named["name"]), list) else shown
             line = f"{named[1]}{shown}{named[3]}"
         lines.append(line)

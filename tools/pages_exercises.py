@@ -101,7 +101,7 @@ def block(exercise: Exercise, solved: tuple[str, str], notebook: str) -> list[st
         f":label: exercise-{slug(exercise.name)}",
         ":nonumber:",
         "",
-        f"{exercise.question}",
+        exercise.question.replace("{eq}", "Eq. {eq}"),
         "",
         where,
         "````",

@@ -93,7 +93,7 @@ FORMULAS = (
         "1a", "A text has no such grid, so Eq. 1 cannot be written for it.",
     ),
     function(
-        "1b", "A scale that is a factor", 5,
+        "1b", "The scale", 5,
         "Write `scaled(tokens, s)` for {eq}`eq-1b`. Before you do: is it a change of resolution?",
         Coded(scale_tokens, lambda: [(drawn(2, 2, 3, 1, 4), 0.75)], {
             "That divides. The equation multiplies.": lambda x, s: x / s,

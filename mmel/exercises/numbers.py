@@ -22,7 +22,7 @@ NUMBERS = (
         praise="Sec. 3.1 prints 197, the tokens of ViT-B/16: one of the two is not what was run.",
     ),
     Exercise(
-        "3", "A scale that goes away", 10,
+        "3", "Half of a token", 10,
         "Let $T$ of {eq}`eq-3` have no biases, and its layer norm no $\\epsilon$. What is the largest absolute "
         "difference "
         "between an entry of $T(x)$ and the same entry of $T(0.5\\,x)$? Predict first, then derive it.",
@@ -51,7 +51,7 @@ NUMBERS = (
     Exercise(
         "5-bound", "The largest entry of A", 5,
         "What is the largest value that an entry of $A$ in {eq}`eq-5` can have, for $d = 768$?",
-        Numeric(1 / math.sqrt(768), 5e-4, (
+        Numeric(1 / math.sqrt(768), 1e-4, (
             (1, "That is the largest cosine. It is divided by something."),
             (math.sqrt(768), "Divide by the root, do not multiply."),
             (1 / 768, "By the root of d, not by d."),
