@@ -10,7 +10,7 @@ from typing import NamedTuple
 from . import METHODS
 
 NEEDED = {  # what the documentation of `explain` says, by the words that the tables find it by
-    "paper and official code, then `Explains ...`": "Explains ",
+    "paper and official code, then `Explains ...`": "Explains",
     "the formula": ".. math::",
     "`Shapes: image [batch, rows, columns]`": "Shapes: image [batch, ",
     "`Cost: ` in forward and backward passes": "Cost: ",
