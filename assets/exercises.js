@@ -2,7 +2,9 @@
 // Without this script every solution is a closed box that can be opened.
 (() => {
   const number = (text) => {
-    const parts = text.trim().replace(",", ".").split("/");
+    const thousands = /^\d{1,3}(,\d{3}){2,}$/.test(text.trim());
+    const plain = text.trim().replaceAll(",", thousands ? "" : ".").replaceAll("\u2212", "-");
+    const parts = plain.split("/");
     const values = parts.map((part) => (part.trim() === "" ? NaN : Number(part)));
     return values.length === 2 ? values[0] / values[1] : values.length === 1 ? values[0] : NaN;
   };
@@ -25,10 +27,11 @@
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (form.classList.contains("answer")) {
-        const [right, hint] = checked(number(form.number.value), JSON.parse(form.dataset.answer));
+        const value = number(form.number.value);
+        const [right, hint] = checked(value, JSON.parse(form.dataset.answer));
         said.textContent = `${right ? "Right." : "Not yet."} ${hint}`;
         said.className = right ? "right" : "wrong";
-        if (form.number.value.trim()) open();
+        if (Number.isFinite(value)) open();
         typeset(said);
       } else if (form.tried.value.trim().length < 20) {
         said.textContent = "First a sentence on what you tried: writing it down is half of the way.";

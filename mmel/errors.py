@@ -35,6 +35,10 @@ class UnsupportedModality(MmelError):
     """A method asked for a map of a modality that it does not define."""
 
 
+class UnfitMethod(MmelError):
+    """A file of `mmel/methods/` without what every method has."""
+
+
 class UnsupportedModel(MmelError):
     """A tower without the structure that a method needs."""
 

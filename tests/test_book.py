@@ -5,6 +5,7 @@ Needs `make book` (or `make test`, which builds it first) and Chromium.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from playwright.sync_api import Page
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
+import golden  # noqa: E402
 from browser import served  # noqa: E402
 
 BOOK = ROOT / "book" / "_build" / "html"
@@ -31,6 +33,12 @@ THEIRS = {
     "aria-allowed-role": (".citation", "[role=", "doc-biblio"),
     "aria-deprecated-role": (".citation", "[role=", "doc-biblio"),
 }
+
+
+def test_chapters_noted_their_golden_values():
+    """Of the quick run that the pages were made from; `python tools/golden.py update` takes new ones over."""
+    assert golden.RESULTS.exists(), "make notebooks PROFILE=quick"
+    assert golden.faults(golden.entries(chapters=True), json.loads(golden.RESULTS.read_text())) == []
 
 
 @pytest.fixture(scope="module")

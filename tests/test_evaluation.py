@@ -181,15 +181,15 @@ def test_sources_follow_the_protocol_and_the_methods_asked_for():
     from mmel.evaluation.protocols import PROTOCOLS
 
     def names(*methods):
-        files = closure(["mmel.evaluation.protocols.table2"], {f"mmel.methods.{each}" for each in methods})
+        files = closure(["mmel.evaluation.protocols.table2", *(f"mmel.methods.{each}" for each in methods)])
         return {name for name, path in modules().items() if path in files}
 
     found = names("grad_eclip")
     assert {"mmel.metrics.curves", "mmel.clip", "mmel.trace", "mmel.methods.grad_eclip"} <= found
     assert not {"mmel.methods.rise", "mmel.evaluation.protocols.table3", "mmel.cli", "mmel.figures"} & found
     data, protocol = open_dataset("scenes/classes", count=1), PROTOCOLS["table2"]()
-    hashes = [sources_of(protocol, each, data) for each in (["saliency"], ["rise"], ["saliency", "rise"])]
-    assert len(set(hashes)) == 3
+    hashes = [sources_of(protocol, each, data) for each in (["saliency"], ["rise"], ["saliency", "rise"], ["edges"])]
+    assert len(set(hashes)) == 4
     assert sources_of(protocol, ["saliency"], data) == hashes[0] != sources_of(Tiny(), ["saliency"], data)
 
 

@@ -7,7 +7,9 @@ from functools import cache
 from pathlib import Path
 
 import nbformat
+import pages_exercises
 import pytest
+import torch
 
 from mmel.errors import UnknownName
 from mmel.exercises import EXERCISES, Result, check
@@ -33,6 +35,12 @@ def results(path: Path) -> dict[str, Result]:
     return found
 
 
+def test_starters_and_solutions_ask_what_the_book_asks():
+    for path in ROOT.rglob("*.ipynb"):
+        for name, cell in pages_exercises.asked(path).items():
+            assert cell.source == pages_exercises.words(EXERCISES[name]), f"{path.name}: tools/pages_exercises.py"
+
+
 def test_there_are_enough_and_each_stands_in_one_pair_of_notebooks():
     assert len(EXERCISES) >= 15
     assert min(each.minutes for each in EXERCISES.values()) == 5
@@ -47,6 +55,22 @@ def test_every_starter_fails_with_a_hint(path):
     for name, result in results(path).items():
         assert not result, name
         assert len(result.hint) > 20, name
+
+
+@pytest.mark.parametrize("name", CODED)
+def test_a_first_step_is_named(name):
+    """For who has not begun, for a mistake that nobody foresaw, and for code that breaks."""
+    answer = EXERCISES[name].answer
+    assert len(answer.otherwise) > 40 and len(answer.mistakes) >= 3
+    many = lambda *some: [torch.ones(1)] * 5  # noqa: E731
+    for attempt in (lambda *some: ..., lambda *some: None, lambda *some: 1 / 0, many):
+        assert check(name, attempt).hint.endswith(answer.otherwise)
+    assert "not finite" in check(name, lambda *some: spoiled(answer.solution(*some))).hint
+
+
+def spoiled(value):
+    """The right shapes, and no number in them."""
+    return [torch.as_tensor(each) * math.nan for each in value] if isinstance(value, tuple) else value * math.nan
 
 
 @pytest.mark.parametrize("path", STARTERS, ids=lambda path: path.stem)
@@ -86,6 +110,7 @@ def test_hints_for_what_is_no_answer():
 
 def test_numbers_that_the_exercises_state():
     assert EXERCISES["9-ratio"].answer.value == pytest.approx(1.074, abs=5e-4)
+    assert check("9-ratio", 1.074) and check("9-ratio", 1.0736) and not check("9-ratio", 1.072)
     assert EXERCISES["5-bound"].answer.value == pytest.approx(0.0361, abs=5e-5)
     linear = 768 * 1536 + 1536 + 1536 * 768 + 768
     assert EXERCISES["4"].answer.value == linear + 2 * 768
@@ -93,9 +118,8 @@ def test_numbers_that_the_exercises_state():
 
 
 def test_a_method_that_is_none():
-    import torch
-
     own = EXERCISES["own-method"]
+    assert "mmel.record" in own.check(lambda clip, images, texts: ...).hint
     assert "4 maps" in own.check(lambda clip, images, texts: torch.zeros(3, 7)).hint
     assert "flat" in own.check(lambda clip, images, texts: torch.ones(4, 7, 7)).hint
     assert "two maps" in own.check(lambda clip, images, texts: torch.rand(4, 7, 7)).hint

@@ -1,18 +1,21 @@
-"""Golden values, all in `golden.yml` with their tolerances: formulas, the toy model's maps, metrics, scenes."""
+"""Golden values, all in `golden.yml` with their tolerances: formulas, the toy model's maps, metrics; and chapters'.
+
+What the chapters note in their quick run is compared in test_book.py, once they have run.
+"""
 
 from __future__ import annotations
 
 import copy
-import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
+import golden
 import nbformat
 import nbref
 import pytest
 import torch
-import yaml
+from golden import close, several
 from toy import pair_batch, toy_clip
 
 import mmel
@@ -21,7 +24,7 @@ from mmel.maps import upsample
 from mmel.methods.mmel import FeatureTransform, layer_weight, semantic_attention
 
 ROOT = Path(__file__).parents[1]
-GOLDEN = yaml.safe_load((ROOT / "tests" / "golden.yml").read_text())
+GOLDEN, CHAPTERS = golden.entries(chapters=False), golden.entries(chapters=True)
 CHECKED = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -67,19 +70,10 @@ MEASURED: dict[str, Callable[[], object]] = {
 }
 
 
-def close(entry: Mapping[str, object], found: object) -> bool:
-    """Whether a value is the golden one within its tolerance, which is absolute."""
-    wanted = entry["value"] if isinstance(entry["value"], list) else [entry["value"]]
-    got = found if isinstance(found, list) else [found]
-    return len(wanted) == len(got) and all(
-        math.isclose(one, other, rel_tol=0, abs_tol=entry["tolerance"]) for one, other in zip(wanted, got, strict=True)
-    )
-
-
 def test_every_golden_value_is_measured_and_has_a_tolerance():
     assert set(GOLDEN) == set(MEASURED)
-    for name, entry in GOLDEN.items():
-        smallest = min(map(abs, entry["value"] if isinstance(entry["value"], list) else [entry["value"]]))
+    for name, entry in {**GOLDEN, **CHAPTERS}.items():
+        smallest = min(map(abs, several(entry["value"])))
         assert 0 < entry["tolerance"] < 0.01 * smallest, name
 
 
@@ -87,11 +81,58 @@ def test_every_golden_value_is_measured_and_has_a_tolerance():
 def test_a_golden_value_holds_and_another_one_would_not(name):
     found, entry = MEASURED[name](), GOLDEN[name]
     assert close(entry, found), f"{name}: {entry['value']} expected within {entry['tolerance']}; got {found}"
-    values = entry["value"] if isinstance(entry["value"], list) else [entry["value"]]
-    for place in range(len(values)):
-        other = copy.deepcopy(values)
+    for other in changed(entry):
+        assert not close(other, found), "a changed golden value has to be noticed"
+
+
+def changed(entry):
+    """The entry with each of its numbers changed in turn."""
+    for place in range(len(several(entry["value"]))):
+        other = copy.deepcopy(several(entry["value"]))
         other[place] += 3 * entry["tolerance"]
-        assert not close({**entry, "value": other}, found), "a changed golden value has to be noticed"
+        yield {**entry, "value": other if isinstance(entry["value"], list) else other[0]}
+
+
+def noted():
+    """Results that have the chapters' golden values, and nothing else."""
+    results: dict = {}
+    for name, entry in CHAPTERS.items():
+        *way, last = name.split(golden.STEP)
+        place = results
+        for step in way:
+            place = place.setdefault(step, {})
+        place[last] = entry["value"]
+    return results
+
+
+def test_chapters_have_golden_values_and_they_exist():
+    chapters = {name.split(golden.STEP)[0] for name in CHAPTERS}
+    assert chapters <= {path.stem for path in CHECKED} and len(chapters) >= 12 and len(CHAPTERS) >= 40
+    assert not [name for name in CHAPTERS if "bundled-1" in name], "the second model's weights are not for keeps"
+    assert golden.faults(CHAPTERS, noted()) == []
+    assert len(golden.faults(CHAPTERS, {})) == len(CHAPTERS)
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_changed_golden_value_of_a_chapter_fails(name):
+    for other in changed(CHAPTERS[name]):
+        (said,) = golden.faults({**CHAPTERS, name: other}, noted())
+        assert said.startswith(f"{name}: ") and "expected within" in said
+
+
+def test_chapters_values_are_taken_from_a_run_and_tolerances_stay(tmp_path, monkeypatch, capsys):
+    path, results = tmp_path / "golden.yml", tmp_path / "results.json"
+    monkeypatch.setattr(golden, "RESULTS", results)
+    monkeypatch.setattr(golden, "GOLDEN", path)
+    assert golden.main(["update"]) == 2 and "make notebooks PROFILE=quick" in capsys.readouterr().err
+    results.write_text('{"a": {"b": {"c": [0.25, 1, 0.00001]}}, "other": 3}')
+    path.write_text('# head\n"other": {value: 2, tolerance: 0.1}\n"a / b / c": {value: 0, tolerance: 0.0012}\n')
+    assert golden.main(["update"]) == 0
+    now = path.read_text().splitlines()
+    assert now[:2] == ["# head", '"other": {value: 2, tolerance: 0.1}']
+    assert now[2] == '"a / b / c": {value: [0.25, 1, 0.00001], tolerance: 0.0012}'
+    path.write_text(path.read_text() + '"a / gone": {value: 1, tolerance: 0.1}\n')
+    assert golden.main(["update"]) == 1 and "a / gone: 1 expected" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("path", CHECKED, ids=lambda path: path.stem)

@@ -11,7 +11,7 @@ from toy import IMAGES, PAIRS, PROMPTS, arrays, pair_batch, toy_clip, toy_images
 
 from mmel.errors import BadSetting, UnsupportedModality
 from mmel.methods import METHODS, OFFICIAL, explain
-from mmel.methods import random as random_map
+from mmel.methods.controls import random as random_map
 
 GOLDEN = 5e-5  # of the map's largest value
 

@@ -16,7 +16,7 @@ from mmel.clip import embed_image, embed_text, similarity
 from mmel.errors import BadSetting, ShapeMismatch, UnsupportedModality
 from mmel.methods import cci, clip_surgery, kernel_shap, m2ib, rise, saliency
 from mmel.methods.parts.insert import go_on, hidden_keys, replaced, tapped
-from mmel.methods.perturb import seeded
+from mmel.methods.parts.perturb import seeded
 
 GOLDEN = 5e-5  # of the map's largest value
 M2IB_PAIRS = ((0, 2), (1, 0), (4, 5))

@@ -1,9 +1,10 @@
 """Keep source notebooks clean: outputs only in cells tagged `nbval-check-output`, and those plain text.
 
-    nbref.py check FILE...    say what is not clean, and fail
-    nbref.py clean FILE...    clean the files
-    nbref.py update FILE...   take the outputs of the tagged cells from runs/quick/notebooks, then clean
+    nbref.py check [FILE...]    say what is not clean, and fail
+    nbref.py clean [FILE...]    clean the files
+    nbref.py update [FILE...]   take the outputs of the tagged cells from runs/quick/notebooks, then clean
 
+Without a file, every notebook of the book: notebooks/*.ipynb.
 nbval compares the tagged cells only. It passes a tagged cell without an execution count, so a cell that lost
 its output would be checked no more: `check` refuses it.
 """
@@ -86,6 +87,8 @@ def visit(mode: str, path: Path) -> list[str]:
     """Do one file; returns what is wrong with it."""
     old = path.read_text()
     notebook = nbformat.reads(old, 4)
+    if mode == "update" and not (EXECUTED / path.name).exists():
+        return [f"not run yet, so that there is nothing to take: make notebooks PROFILE=quick ONLY={path.stem}"]
     if mode == "update":
         take_outputs(notebook, nbformat.read(EXECUTED / path.name, 4))
     clean(notebook)
@@ -101,6 +104,10 @@ def main(arguments: list[str]) -> int:
     mode, *files = arguments or [""]
     if mode not in ("check", "clean", "update"):
         print(__doc__)
+        return 2
+    files = files or sorted(map(str, Path("notebooks").glob("*.ipynb")))
+    if not files:
+        print("no notebooks here: run it from the folder of the project, or name files.", file=sys.stderr)
         return 2
     wrong = [f"{file}: {fault}" for file in files for fault in visit(mode, Path(file))]
     print("\n".join(wrong), end="\n" if wrong else "", file=sys.stderr)

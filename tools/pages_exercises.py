@@ -1,4 +1,7 @@
-"""The exercises as MyST: question, a check of numeric answers in the page, a solution behind an attempt."""
+"""The exercises as MyST: question, a check of numeric answers in the page, a solution behind an attempt.
+
+python tools/pages_exercises.py    put the questions, as mmel/exercises/ has them, into the starters and solutions
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,28 @@ from mmel.exercises import EXERCISES, Exercise, Numeric
 
 def slug(name: str) -> str:
     return re.sub(r"\W", "-", name)
+
+
+def words(exercise: Exercise) -> str:
+    """An exercise's title and question as a starter has them: where no book numbers the equations."""
+    asked = re.sub(r"\{eq\}`eq-([^`]+)`", r"Eq. (\1)", exercise.question)
+    return f"## {exercise.title} ({exercise.name})\n\nAbout {exercise.minutes} minutes. {asked}"
+
+
+def asked(path: Path) -> dict[str, nbformat.NotebookNode]:
+    """The cell of each exercise of a notebook that holds its question: the one before its code."""
+    cells = nbformat.read(path, 4).cells
+    return {cell.metadata["exercise"]: cells[i - 1] for i, cell in enumerate(cells) if "exercise" in cell.metadata}
+
+
+def put_questions(root: Path) -> None:
+    """Bring every starter and solution up to date."""
+    for path in sorted((root / "notebooks" / "exercises").rglob("*.ipynb")):
+        notebook, now = nbformat.read(path, 4), asked(path)
+        said = {cell.id: words(EXERCISES[name]) for name, cell in now.items()}
+        for cell in notebook.cells:
+            cell.source = said.get(cell.id, cell.source)
+        path.write_text(nbformat.writes(notebook).rstrip("\n") + "\n")
 
 
 def solutions(root: Path) -> dict[str, tuple[str, str]]:
@@ -76,7 +101,7 @@ def block(exercise: Exercise, solved: tuple[str, str], notebook: str) -> list[st
         f":label: exercise-{slug(exercise.name)}",
         ":nonumber:",
         "",
-        f"{exercise.question}",
+        exercise.question.replace("{eq}", "Eq. {eq}"),
         "",
         where,
         "````",
@@ -108,3 +133,7 @@ def page(root: Path) -> str:
             lines += block(EXERCISES[name], solved[name], notebook)
     lines += ["```{raw} html", '<script defer src="../_static/exercises.js"></script>', "```"]
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    put_questions(Path(__file__).parents[1])

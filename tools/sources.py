@@ -100,6 +100,12 @@ def modules_of(name: str, files: dict[str, Path], public: dict[str, str]) -> set
     return prefixes & set(files)
 
 
+def loaded(text: str, module: str, files: dict[str, Path]) -> list[str]:
+    """What a folder's index loads by names that stand in a table: anything in that folder."""
+    mine = files[module].name == "__init__.py" and "import_module(" in text
+    return [name for name in files if mine and module != PACKAGE and name.startswith(f"{module}.")]
+
+
 def closure(code: str, root: Path) -> set[Path]:
     """The package's files that a piece of code depends on, through imports of imports."""
     files = module_files(root)
@@ -113,7 +119,8 @@ def closure(code: str, root: Path) -> set[Path]:
         module = waiting.pop()
         seen.add(module)
         package = module if files[module].name == "__init__.py" else module.rpartition(".")[0]
-        used = names(ast.parse(files[module].read_text()), package)
+        text = files[module].read_text()
+        used = [*names(ast.parse(text), package), *loaded(text, module, files)]
         waiting |= {found for name in used for found in modules_of(name, files, public)} - seen
     return {files[module] for module in seen}
 

@@ -9,7 +9,7 @@ import pandas as pd
 from ..stats import holm
 from .cells import Cell, cells_of, higher_is_better, reasons_of
 from .paper import Reported, reported_for
-from .rows import NO_TEXT_MAP, PAPER, row_of
+from .rows import NO_TEXT_MAP, PAPER, row_of, why_no_text
 
 NOT_RUN = "not run yet"
 DIFFERENCES = (
@@ -55,7 +55,7 @@ def notes_of(frame: pd.DataFrame, resamples: int) -> list[str]:
 
 def dashes_of(order: Sequence[str]) -> str:
     """Why the text cells of some rows are dashes, as one note."""
-    reasons = {row: NO_TEXT_MAP.get(row) or NO_TEXT_MAP.get(row_of(row).method) for row in order}
+    reasons = {row: why_no_text(row, row_of(row).method) for row in order}
     return "\N{EN DASH}: " + "; ".join(f"`{row}`: {why}" for row, why in reasons.items() if why) + "."
 
 

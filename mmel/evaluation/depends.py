@@ -1,7 +1,8 @@
 """The sources that a number depends on, found by reading imports, as one hash: edits elsewhere change nothing.
 
-The index of the package (`mmel/__init__.py`) and the registries of methods and protocols import everything. Of them
-only what is asked for is followed: the protocol at hand, the methods of its rows.
+The index of the package (`mmel/__init__.py`) and the registries of methods and protocols load everything. Of them
+only what is asked for is followed: the protocol at hand, the methods of its rows (`mmel.methods` loads them by their
+names, so that reading its imports finds none).
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from ..methods import MODULES
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT.name
-METHODS = f"{PACKAGE}.methods"
 ALWAYS = (f"{PACKAGE}.evaluation.measuring", f"{PACKAGE}.evaluation.inline")  # failures and seeds; not followed
 CODE = (".py", ".pyc")
 
@@ -29,8 +31,8 @@ def sources_of(protocol: object, methods: Iterable[str], data: object) -> str:
     inside = [kind.__module__ for kind in kinds if _is_ours(kind)]
     outside = [text for kind in kinds if not _is_ours(kind) and (text := _text(kind)) is not None]
     files = set() if _is_ours(kinds[0]) else {path for path in modules().values() if path.parent.name != "cli"}
-    wanted = {name: f"{METHODS}.{name}" for name in methods}
-    files |= closure([*inside, *(name for name in wanted.values() if name in modules())], set(wanted.values()))
+    wanted = {MODULES[name].__name__ for name in methods if name in MODULES}
+    files |= closure([*inside, *(name for name in wanted if name in modules())])
     files |= {modules()[name] for name in ALWAYS}
     files |= {path for folder in {each.parent for each in files} for path in folder.iterdir() if _is_data(path)}
     whole = hashlib.sha256()
@@ -52,16 +54,13 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def closure(names: Iterable[str], methods: set[str]) -> set[Path]:
-    """The files of these modules, and of all that they import from the package; of the methods only `methods`."""
+def closure(names: Iterable[str]) -> set[Path]:
+    """The files of these modules, and of all that they import from the package."""
     waiting, seen = set(names), set()
     while waiting:
         name = waiting.pop()
         seen.add(name)
-        found = imports_of(name)
-        if name == METHODS:
-            found = {each for each in found if each in methods or not _is_method(each)}
-        waiting |= found - seen
+        waiting |= imports_of(name) - seen
     return {modules()[name] for name in seen}
 
 
@@ -84,12 +83,6 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
         return node.module or ""
     parts = package.split(".")
     return ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
-
-
-def _is_method(name: str) -> bool:
-    """Is this module one that defines a method, so that a table without it does not depend on it?"""
-    path = modules()[name]
-    return name.startswith(METHODS + ".") and "\ndef explain(" in path.read_text(encoding="utf-8")
 
 
 def _is_ours(kind: type) -> bool:

@@ -14,7 +14,7 @@ from ..errors import EvaluationError
 from .beside import paper_name, written
 from .paper import Reported, read_reported, reported_for
 from .parts import Folder
-from .rows import NO_TEXT_MAP
+from .rows import why_no_text
 
 DASH = "\N{EN DASH}"
 ARROWS = {True: " \N{UPWARDS ARROW}", False: " \N{DOWNWARDS ARROW}", None: ""}
@@ -102,7 +102,7 @@ def scale_of(results: Mapping) -> int:
 
 def why_dash(row: Mapping, modality: str, results: Mapping) -> str:
     """Why a row has no number in a modality: the method has no such map, or all of its samples failed."""
-    if modality == "text" and (why := NO_TEXT_MAP.get(row["name"]) or NO_TEXT_MAP.get(row["method"])):
+    if modality == "text" and (why := why_no_text(row["name"], row["method"])):
         return why
     for each in [*results["dashes"], *results["failures"]]:
         if each["row"] == row["name"]:

@@ -81,7 +81,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "smoke": ("grad_eclip", "grad_eclip_all", "mmel_working"),  # as few as every page can do with
 }  # fmt: skip
 
-# Why the text cell of a row is a dash.
+# Why the text cell of a row is a dash; a method that is not here and explains pictures only says just that.
 NO_TEXT_MAP: dict[str, str] = {
     "mmel_literal": "the paper's equations need a grid of patches and define no text map",
     "clip_surgery": "compares patches with a text and has no map of its words",
@@ -130,9 +130,17 @@ def draws(row: Row) -> bool:
     return "seed" in inspect.signature(METHODS[row.method]).parameters
 
 
+def why_no_text(name: str, method: str) -> str:
+    """Why a row has no text map; an empty text where it has one."""
+    if said := NO_TEXT_MAP.get(name) or NO_TEXT_MAP.get(method):
+        return said
+    only = method in METHODS and inspect.signature(METHODS[method]).parameters["modality"].default == "image"
+    return "explains pictures only" if only else ""
+
+
 def has_text_map(row: Row) -> bool:
     """Does the row explain texts too?"""
-    return row.name not in NO_TEXT_MAP and row.method not in NO_TEXT_MAP
+    return not why_no_text(row.name, row.method)
 
 
 def described(row: Row) -> str:

@@ -51,12 +51,13 @@ class Coded:
     """A function that has to do what the package's own does, on drawn inputs.
 
     `mistakes` are functions that are wrong in a known way: an answer that does the same gets the hint of that one.
+    `otherwise` is the next step for everyone else, and the first one for who has not begun.
     """
 
     solution: Callable[..., object]
     inputs: Callable[[], Sequence[tuple]]
     mistakes: Mapping[str, Callable[..., object]] = field(default_factory=dict)
-    otherwise: str = "Compare it with the equation, factor by factor, on an input small enough to do by hand."
+    otherwise: str = ""
     rtol: float = 1e-4
 
     def check(self, answer: object) -> Result:
@@ -66,7 +67,7 @@ class Coded:
             try:
                 got = tensors(answer(*arguments))
             except Exception as error:
-                return Result(False, f"It raises {type(error).__name__}: {error}")
+                return Result(False, f"It raises {type(error).__name__}: {str(error).rstrip('.')}. {self.otherwise}")
             if said := self.difference(got, arguments):
                 return Result(False, said)
         return Result(True, "")
@@ -74,19 +75,21 @@ class Coded:
     def difference(self, got: list[Tensor] | None, arguments: tuple) -> str:
         """What is wrong with one outcome; an empty text where nothing is."""
         if got is None:
-            return "It returns nothing that holds numbers yet."
+            return f"It returns nothing that holds numbers yet. A first step: {self.otherwise}"
         wanted = tensors(self.solution(*arguments))
-        if len(got) != len(wanted):
-            return f"It returns {len(got)} array{'s' * (len(got) != 1)}; {len(wanted)} expected."
         if self.same(got, wanted):
             return ""
         for hint, mistake in self.mistakes.items():
             if self.same(got, tensors(mistake(*arguments)) or []):
                 return hint
+        if len(got) != len(wanted):
+            return f"It returns {len(got)} array{'s' * (len(got) != 1)}; {len(wanted)} expected. {self.otherwise}"
         shapes = [(tuple(one.shape), tuple(other.shape)) for one, other in zip(got, wanted, strict=True)]
         for shape, expected in shapes:
             if shape != expected:
                 return f"The shape is {shape}; {expected} expected. {self.otherwise}"
+        if not all(one.isfinite().all() for one in got):
+            return f"The shape is right, and some numbers are not finite: is something divided by 0? {self.otherwise}"
         apart = max(float((one - other).abs().max()) for one, other in zip(got, wanted, strict=True))
         return f"The shape is right, a number is off by {apart:.3g}. {self.otherwise}"
 

@@ -22,7 +22,7 @@ NUMBERS = (
         praise="Sec. 3.1 prints 197, the tokens of ViT-B/16: one of the two is not what was run.",
     ),
     Exercise(
-        "3", "A scale that goes away", 10,
+        "3", "Half of a token", 10,
         "Let $T$ of {eq}`eq-3` have no biases, and its layer norm no $\\epsilon$. What is the largest absolute "
         "difference "
         "between an entry of $T(x)$ and the same entry of $T(0.5\\,x)$? Predict first, then derive it.",
@@ -37,8 +37,8 @@ NUMBERS = (
     ),
     Exercise(
         "4", "How large is T?", 5,
-        "For $d = 768$: how many numbers does $T$ hold, with the biases of both linear layers and the gain and bias "
-        "of the layer norm?",
+        "$T$ of {eq}`eq-4` goes from $d$ to $2d$ and back to $d$, then through a layer norm. For $d = 768$: how many "
+        "numbers does it hold, with the biases of both linear layers and the gain and bias of the layer norm?",
         Numeric(2363136, 0, (
             (2359296, "Those are the two matrices. Add the biases and the layer norm's two vectors."),
             (2361600, "The layer norm has a gain and a bias too."),
@@ -51,7 +51,7 @@ NUMBERS = (
     Exercise(
         "5-bound", "The largest entry of A", 5,
         "What is the largest value that an entry of $A$ in {eq}`eq-5` can have, for $d = 768$?",
-        Numeric(1 / math.sqrt(768), 5e-4, (
+        Numeric(1 / math.sqrt(768), 1e-4, (
             (1, "That is the largest cosine. It is divided by something."),
             (math.sqrt(768), "Divide by the root, do not multiply."),
             (1 / 768, "By the root of d, not by d."),
@@ -84,12 +84,14 @@ NUMBERS = (
     ),
     Exercise(
         "9-ratio", "How flat is the gate?", 30,
-        "Read {eq}`eq-9` with means over patches and layers, $\\theta = 1$, three scales, $d = 768$ and $\\alpha = "
-        "2$. Derive the "
-        "largest ratio of the gates of two patches. Three digits after the point.",
-        Numeric(RATIO, 2e-3, (
+        "The gate of a patch is the bracket of {eq}`eq-9`. Let its semantic level be the mean of its row of the "
+        "weighted $A$, averaged over the layers; $\\theta = 1$, three scales, $d = 768$, $\\alpha = 2$. "
+        "Whatever $T$ and the picture are: by which factor can the gates of two patches differ at most? "
+        "Three digits after the point.",
+        Numeric(RATIO, 6e-4, (
             (3, "That is the bound for any levels. Here they are small: bound them first."),
             (1 + 2 / (1 + math.exp(-GATE)), "That is the largest gate. Divide it by the smallest."),
+            (1.07111, "Close: that is the sigmoid's straight line at 0. Put the sum into the sigmoid itself."),
             (1.0188, "You have taken one scale; three are summed inside the sigmoid."),
         ), "Bound one level by softplus(1) / √768, add three, and put plus and minus the sum into the sigmoid."),
         equations=("9",),

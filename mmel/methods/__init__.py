@@ -1,4 +1,4 @@
-"""Attribution methods: one file, one method, one `explain`. A new one is a file here and a line in `MODULES`."""
+"""Attribution methods: one file, one method, one `explain`. A new one is a file here and a line in `FILES`."""
 
 from __future__ import annotations
 
@@ -6,57 +6,64 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
+from types import ModuleType
 
 import torch
 
 from ..clip import Clip, prepare
-from ..errors import UnknownName
+from ..errors import UnfitMethod, UnknownName
 from ..types import Attribution, Pairs
-from . import (
-    attention_flow,
-    attention_rollout,
-    cci,
-    chefer,
-    clip_surgery,
-    grad_cam,
-    grad_eclip,
-    kernel_shap,
-    legrad,
-    m2ib,
-    mask_clip,
-    mmel,
-    mmel_plus,
-    raw_attention,
-    rise,
-    saliency,
-)
-from .controls import centre_gaussian, edges, random
+from .parts.perturb import at_least, slices
 from .parts.settings import check_kinds
-from .perturb import at_least, slices
 
-MODULES = {
-    "grad_eclip": grad_eclip,
-    "mmel": mmel,
-    "mmel_plus": mmel_plus,
-    "raw_attention": raw_attention,
-    "attention_rollout": attention_rollout,
-    "attention_flow": attention_flow,
-    "grad_cam": grad_cam,
-    "saliency": saliency,
-    "kernel_shap": kernel_shap,
-    "rise": rise,
-    "chefer": chefer,
-    "m2ib": m2ib,
-    "clip_surgery": clip_surgery,
-    "mask_clip": mask_clip,
-    "legrad": legrad,
-    "cci": cci,
-    "random": random,
-    "centre_gaussian": centre_gaussian,
-    "edges": edges,
-}
+# Every method in the order of the tables, each by its file; a dot stands for a folder.
+FILES = (
+    "grad_eclip",
+    "mmel",
+    "mmel_plus",
+    "attention.raw_attention",
+    "attention.attention_rollout",
+    "attention.attention_flow",
+    "grad_cam",
+    "saliency",
+    "kernel_shap",
+    "rise",
+    "chefer",
+    "m2ib",
+    "clip_surgery",
+    "mask_clip",
+    "legrad",
+    "cci",
+    "controls.random",
+    "controls.centre_gaussian",
+    "controls.edges",
+)
+
+
+def load(file: str) -> ModuleType:
+    """The module of one of `FILES`. Raises `UnfitMethod`, which says what the file lacks."""
+    path = f"mmel/methods/{file.replace('.', '/')}.py"
+    try:
+        module = import_module(f".{file}", __name__)
+    except ModuleNotFoundError as error:
+        if not f"{__name__}.{file}".startswith(str(error.name)):
+            raise  # the file is there, and imports something that is not
+        raise UnfitMethod(f"FILES names {file!r}, and there is no {path}: write it, or take the line out.") from None
+    wanted = "`def explain(clip, images, texts, *, modality='image')`, with 'both' where it explains texts too"
+    if not callable(getattr(module, "explain", None)):
+        raise UnfitMethod(f"{path} has no function `explain`: write {wanted}.")
+    settings = inspect.signature(module.explain).parameters
+    modality = settings["modality"].default if "modality" in settings else "nothing"
+    if modality not in ("image", "both") or settings["modality"].kind is not inspect.Parameter.KEYWORD_ONLY:
+        raise UnfitMethod(f"the keyword `modality` of `explain` in {path} says {modality!r}: write {wanted}.")
+    return module
+
+
+MODULES: dict[str, ModuleType] = {file.rpartition(".")[2]: load(file) for file in FILES}
 METHODS: dict[str, Callable[..., Attribution]] = {name: module.explain for name, module in MODULES.items()}
-OFFICIAL: dict[str, Mapping[str, object]] = {name: module.OFFICIAL for name, module in MODULES.items()}
+# the settings of the official code; a file without `OFFICIAL` has none
+OFFICIAL: dict[str, Mapping[str, object]] = {n: getattr(module, "OFFICIAL", {}) for n, module in MODULES.items()}
 
 
 def explain(

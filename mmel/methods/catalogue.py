@@ -9,6 +9,13 @@ from typing import NamedTuple
 
 from . import METHODS
 
+NEEDED = {  # what the documentation of `explain` says, by the words that the tables find it by
+    "paper and official code, then `Explains ...`": "Explains",
+    "the formula": ".. math::",
+    "`Shapes: image [batch, rows, columns]`": "Shapes: image [batch, ",
+    "`Cost: ` in forward and backward passes": "Cost: ",
+    "a section `Notes`": "Notes\n-----\n",
+}
 COLUMNS = ("method", "maps", "gradients", "cost", "draws", "source")
 
 
@@ -23,6 +30,12 @@ class Entry(NamedTuple):
     source: str  # paper and official code
 
 
+def missing(method: Callable) -> list[str]:
+    """What a method's documentation has to say and does not."""
+    said = inspect.getdoc(method) or ""
+    return [what for what, words in NEEDED.items() if words not in said]
+
+
 def prose(method: Callable) -> str:
     """A method's documentation before its notes, as one line."""
     return " ".join((inspect.getdoc(method) or "").split("Notes\n")[0].split())
@@ -31,12 +44,12 @@ def prose(method: Callable) -> str:
 def cost_of(method: Callable) -> str:
     """What its documentation says after "Cost:", to the end of that sentence."""
     found = re.search(r"Cost: (.*?)\.(?= [A-Z`]|$)", prose(method))
-    return found.group(1) if found else ""
+    return found.group(1) if found else "not said"
 
 
 def source_of(method: Callable) -> str:
     """The documentation's first sentence: equation, paper, official file."""
-    return prose(method).partition(". Explains")[0].rstrip(".")
+    return prose(method).partition(". Explains")[0].rstrip(".") or "not said"
 
 
 def entry(name: str, method: Callable) -> Entry:

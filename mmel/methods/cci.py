@@ -11,7 +11,7 @@ from ..trace import blocks
 from ..types import Attribution
 from .parts import asked, grid_of, wide
 from .parts.insert import hidden_keys, tapped
-from .perturb import at_least, at_once, embeds, seeded, slices
+from .parts.perturb import at_least, at_once, embeds, seeded, slices
 
 OFFICIAL: dict[str, object] = {"clusters": 7}  # the paper's K; no code was published
 ROUNDS = 50  # of Lloyd's algorithm, which stops by itself much earlier

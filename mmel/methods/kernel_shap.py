@@ -18,7 +18,7 @@ from ..clip import Clip, prepare, similarity
 from ..errors import ShapeMismatch
 from ..types import Attribution
 from .parts import asked, grid_of
-from .perturb import COPIES, at_least, at_once, embeds, image_score, seeded, text_score, words
+from .parts.perturb import COPIES, at_least, at_once, embeds, image_score, seeded, text_score, words
 
 OFFICIAL: dict[str, object] = {}  # no code of its own: captum's, whose 25 samples leave patches undetermined
 

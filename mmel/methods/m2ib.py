@@ -18,7 +18,7 @@ from ..trace import blocks
 from ..types import Attribution
 from .parts import asked, grid_of, token_map, whole, wide
 from .parts.insert import Tap, go_on, tapped
-from .perturb import COPIES, at_least, embeds, seeded, slices
+from .parts.perturb import COPIES, at_least, embeds, seeded, slices
 
 OFFICIAL: dict[str, object] = {
     "layer": 9,

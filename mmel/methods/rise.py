@@ -13,7 +13,7 @@ from ..clip import Clip, prepare, similarity
 from ..errors import BadSetting, ShapeMismatch
 from ..types import Attribution, Pairs
 from .parts import asked, wide
-from .perturb import at_least, at_once, embeds, image_score, seeded, slices, text_score, words
+from .parts.perturb import at_least, at_once, embeds, image_score, seeded, slices, text_score, words
 
 OFFICIAL: dict[str, object] = {"n_masks": 2000, "cells": 8, "keep": 0.5}  # generate_emap.py
 

@@ -14,7 +14,7 @@ from ..clip import Clip, embed_image, embed_text, prepare, similarity
 from ..errors import BadSetting
 from ..maps import normalize
 from ..methods import explain
-from ..methods.perturb import image_score
+from ..methods.parts.perturb import image_score
 from ..metrics import (
     auc,
     confidence_drop,

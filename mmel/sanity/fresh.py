@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..clip import Clip
 from ..errors import UnsupportedModel
-from ..methods.perturb import seeded
+from ..methods.parts.perturb import seeded
 
 
 class Law(NamedTuple):

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import BadSetting
-from ..methods.perturb import at_least, seeded
+from ..methods.parts.perturb import at_least, seeded
 
 Maps = Float[Tensor, "batch rows columns"]
 

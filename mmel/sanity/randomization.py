@@ -10,7 +10,7 @@ import torch
 
 from ..clip import Clip
 from ..errors import UnknownName
-from ..methods.perturb import at_least
+from ..methods.parts.perturb import at_least
 from .fresh import draw, law_of
 from .steps import Step, count, ladder, parameters
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import BadSetting, ShapeMismatch
-from ..methods.perturb import at_least, seeded
+from ..methods.parts.perturb import at_least, seeded
 
 
 def strangers(kinds: Sequence[Sequence[str]]) -> list[int]:

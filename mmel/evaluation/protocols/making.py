@@ -9,7 +9,7 @@ from ...clip import Clip
 from ...errors import UnsupportedModality
 from ...methods import explain
 from ..protocol import Row
-from ..rows import NO_TEXT_MAP, draws, has_text_map
+from ..rows import draws, why_no_text
 
 
 def settings_of(row: Row, seed: int, run: int = 0) -> dict[str, object]:
@@ -31,7 +31,7 @@ def image_maps(clip: Clip, row: Row, images, texts, seed: int, run: int = 0) -> 
 
 def text_maps(clip: Clip, row: Row, images, texts, seed: int, run: int = 0) -> Float[Tensor, "batch context"]:
     """Raw text maps of one row. Raises `UnsupportedModality` with the reason where it has none."""
-    if not has_text_map(row):
-        raise UnsupportedModality(NO_TEXT_MAP.get(row.name) or NO_TEXT_MAP[row.method])
+    if why := why_no_text(row.name, row.method):
+        raise UnsupportedModality(why)
     made = explain(clip, images, texts, row.method, modality="text", **settings_of(row, seed, run))
     return made.text.detach()

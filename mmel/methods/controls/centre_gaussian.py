@@ -10,7 +10,7 @@ from ...clip import Clip, prepare, similarity
 from ...errors import BadSetting
 from ...types import Attribution
 from ..parts import asked, grid_of, wide
-from ..perturb import embeds
+from ..parts.perturb import embeds
 
 OFFICIAL: dict[str, object] = {}  # a control of ours
 

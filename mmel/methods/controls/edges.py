@@ -10,7 +10,7 @@ from torch import Tensor
 from ...clip import Clip, prepare, similarity
 from ...types import Attribution
 from ..parts import asked, wide
-from ..perturb import embeds
+from ..parts.perturb import embeds
 
 SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from ...clip import Clip, end_of_text, prepare, similarity
 from ...types import Attribution
 from ..parts import asked, grid_of, token_map, wide
-from ..perturb import embeds, seeded
+from ..parts.perturb import embeds, seeded
 
 OFFICIAL: dict[str, object] = {}  # a control of ours
 

@@ -9,10 +9,10 @@ from numpy import ndarray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 
-from ..clip import Clip, prepare
-from ..types import Attribution
+from ...clip import Clip, prepare
+from ...types import Attribution
+from ..parts import asked, blocks_from, patch_map, token_map, trace_pairs
 from .attention_rollout import residual_attention
-from .parts import asked, blocks_from, patch_map, token_map, trace_pairs
 
 OFFICIAL: dict[str, object] = {"start_layer": 0}
 UNIT = 2**30  # scipy's capacities are 32-bit integers; the node that is read sends 1 in all

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..clip import Clip, prepare
-from ..types import Attribution
-from .parts import asked, blocks_from, patch_map, token_map, trace_pairs, wide
+from ...clip import Clip, prepare
+from ...types import Attribution
+from ..parts import asked, blocks_from, patch_map, token_map, trace_pairs, wide
 
 # what imagenet_eval_deletion.py of Cyang-Zhao/Grad-Eclip calls rollout: the last block alone
 OFFICIAL: dict[str, object] = {"start_layer": -1}

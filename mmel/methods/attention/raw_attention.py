@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..clip import Clip, prepare
-from ..types import Attribution
-from .parts import asked, one_by_one, patch_map, token_map, trace_pairs, wide
+from ...clip import Clip, prepare
+from ...types import Attribution
+from ..parts import asked, one_by_one, patch_map, token_map, trace_pairs, wide
 
 OFFICIAL: dict[str, object] = {"heads": None}
 

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..clip import Clip, embed_image, embed_text, end_of_text, similarity
-from ..errors import BadSetting
-from ..types import Pairs
-from .parts import texts_of, whole, wide
+from ...clip import Clip, embed_image, embed_text, end_of_text, similarity
+from ...errors import BadSetting
+from ...types import Pairs
+from . import texts_of, whole, wide
 
 COPIES = 64  # edited copies in one forward pass where `batch_size` says nothing
 CACHED = 400_000  # pixels, the same for a processor
