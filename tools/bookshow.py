@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import struct
 from pathlib import Path
 
+from PIL import Image
 from sphinx.application import Sphinx
 
 BLOCK = re.compile(
@@ -14,7 +14,7 @@ BLOCK = re.compile(
 )
 NOTED = re.compile(r"([^\n=]{1,120}) = ([\[{].*)")
 LONG = 100  # characters of a value that is folded
-IMAGE = re.compile(r'(<figure\b[^>]*>\s*(?:<a\b[^>]*>)?<img )([^>]*\bsrc="[^"]*/([^"/]+\.png)")')
+IMAGE = re.compile(r'(<figure\b[^>]*>\s*(?:<a\b[^>]*>)?<img )([^>]*\bsrc="[^"]*/([^"/]+\.(?:png|webp))")')
 WIDE, PANELS = 600, 760  # pixels of figures whose letters would be small, or very small, at the width of a phone
 
 
@@ -34,9 +34,9 @@ def folded(found: re.Match) -> str:
 
 
 def width_of(path: Path) -> int:
-    """Pixels across, from the head of a PNG file."""
-    head = path.read_bytes()[:24]
-    return struct.unpack(">I", head[16:20])[0] if head[:4] == b"\x89PNG" else 0
+    """Pixels across."""
+    with Image.open(path) as picture:
+        return picture.width
 
 
 def show(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
