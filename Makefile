@@ -30,7 +30,8 @@ help:
 	@echo "make serve      build the book and show it on 127.0.0.1   [PORT=$(PORT)]"
 	@echo "make train      train the bundled model again   [SEED=$(SEED)]"
 	@echo "make bench      time the methods and the evaluation on this machine"
-	@echo "make verify     check weights, scenes and the ledger of claims; one page's numbers with FIG=07_mmel"
+	@echo "make verify     check weights, scenes and the ledger of claims; with FIG=5 or FIG=table2 that figure or table of"
+	@echo "                the paper again (its notebook up to there), or FIG=NAME as it stands under each figure and table"
 	@echo "make clean      remove what was built, but not $(VENV)"
 
 env: $(STAMP)

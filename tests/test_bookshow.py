@@ -1,7 +1,6 @@
 """What the book does to the cells' output: long noted values are folded, figures are marked by their width."""
 
 import re
-import struct
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +8,7 @@ from types import SimpleNamespace
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
 import bookshow
+from PIL import Image
 
 from mmel.figures.frame import DPI, POINTS, SIZES
 
@@ -40,13 +40,12 @@ def test_short_values_and_sentences_stay_as_they_are():
 
 def test_wide_figures_are_marked(tmp_path):
     (tmp_path / "executed").mkdir()
-    for name, width in (("a.png", 400), ("b.png", 660), ("c.png", 990)):
-        head = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, 300)
-        (tmp_path / "executed" / name).write_bytes(head)
-    images = {f"executed/{name}": ({"executed/x"}, name) for name in ("a.png", "b.png", "c.png")}
+    for name, width in (("a.png", 400), ("b.png", 660), ("c.webp", 990)):
+        Image.new("RGB", (width, 30)).save(tmp_path / "executed" / name)
+    images = {f"executed/{name}": ({"executed/x"}, name) for name in ("a.png", "b.png", "c.webp")}
     body = "".join(
         f'<figure class="align-default" id="f">\n<img alt="x" src="../_images/{name}" /></figure>'
-        for name in ("a.png", "b.png", "c.png", "gone.png")
+        for name in ("a.png", "b.png", "c.webp", "gone.png")
     )
     made = shown(body, images, str(tmp_path))
     assert re.findall(r'class="wide" style="--least: (\d+)px" alt="x" src="../_images/(\w+)', made) == [

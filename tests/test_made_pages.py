@@ -14,10 +14,8 @@ import pages_ledger
 import pages_reference
 import pdf
 import pytest
-import recompute
 import yaml
 from booklaunch import source_notebooks
-from collect import Stop
 
 from mmel.cli.verifying import read_ledger
 from mmel.exercises import EXERCISES
@@ -129,29 +127,15 @@ def test_a_footer_says_what_a_page_was_made_from():
     assert bookmade.FIGURE.search(body)[2] == "fig-a"
 
 
-def test_what_differs_after_a_second_run_is_named():
-    old = {"a": 1.0, "b": {"c": [1.0, 2.0]}, "d": "x"}
-    assert recompute.differences(old, {"a": 1.0 + 1e-8, "b": {"c": [1.0, 2.0]}, "d": "x"}) == []
-    said = recompute.differences(old, {"a": 1.1, "b": {"c": [1.0, 3.0]}})
-    assert said == ["a: was 1.0, is 1.1", "b / c[1]: was 2.0, is 3.0", "d: was x, is None"]
-
-
-def test_a_figure_leads_to_its_notebook():
-    tasks = [recompute.Task(path, path, {}, "") for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
-    assert recompute.task_of("fig-mmel-gate", tasks).name == "07_mmel"
-    assert recompute.task_of("07_mmel", tasks).name == "07_mmel"
-    with pytest.raises(Stop, match="fig-gone"):
-        recompute.task_of("fig-gone", tasks)
-
-
 def test_pages_joined_for_print_keep_their_links():
     html = (
         '<article class="bd-article"><h1 id="one">1</h1><a href="../executed/b.html#two">b</a><a href="#one">up</a>'
-        '<img src="../_images/x.png"><a href="https://example.org/">out</a><script>1</script></article>'
+        '<img src="../_images/x.png" loading="lazy"><a href="https://example.org/">out</a><script>1</script></article>'
     )
     text = pdf.article("book/a", html, {"book/a", "executed/b"})
     assert 'id="book-a--one"' in text and 'href="#executed-b--two"' in text and 'href="#book-a--one"' in text
     assert 'src="_images/x.png"' in text and 'href="https://example.org/"' in text and "<script" not in text
+    assert "lazy" not in text  # nobody scrolls on paper
 
 
 def test_launch_links_open_the_source():

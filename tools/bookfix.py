@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from docutils.nodes import make_id
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -24,6 +27,15 @@ def keep_scripts(app: Sphinx, page: str, template: str, context: dict, doctree: 
         seen.add((name, body))
         kept.append(script)
     context["script_files"] = kept
+
+
+FROM_DISK = """if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;"""
+
+
+def search_from_disk(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """A page from disk may not read the others: there the search shows titles alone, and asks for nothing in vain."""
+    if page == "search":
+        app.add_js_file(None, body=FROM_DISK)
 
 
 TABLES = {
@@ -59,9 +71,32 @@ def paper_numbers(app: Sphinx, env: BuildEnvironment) -> list[str]:
     return []
 
 
+HEAVY = (  # lines of the theme's head
+    # a page from disk may not ask for a font before its styles do, and no page uses all three
+    re.compile(r'<link rel="preload" as="font"[^>]*>\n?'),
+    # 1.5 MB that draw what the icon fonts draw already
+    re.compile(r'<script [^>]*src="[^"]*/fontawesome/[^"]*\.js[^"]*"></script>\n?'),
+)
+
+
+def lighten(app: Sphinx, error: Exception | None) -> None:
+    """Take out of every page what it loads in vain."""
+    if error or app.builder.format != "html":
+        return
+    for path in Path(app.outdir).rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        light = text
+        for line in HEAVY:
+            light = line.sub("", light)
+        if light != text:
+            path.write_text(light, encoding="utf-8")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", show_handlers)
     app.connect("env-get-updated", paper_numbers, priority=900)
+    app.connect("html-page-context", search_from_disk, priority=500)
     app.connect("html-page-context", keep_scripts, priority=900)
     app.connect("html-page-context", mend_tables, priority=901)
+    app.connect("build-finished", lighten)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from html import escape
+from html.parser import HTMLParser
 from pathlib import Path
 
+import nbformat
 from bookpages import ROOT, staged
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 FIGURE = re.compile(r'(<figure\b[^>]*\bid="([\w-]+)".*?)(</figcaption>)', re.DOTALL)
-TABLE = re.compile(r'(<table border="1" class="dataframe">.*?</table>)', re.DOTALL)
+TABLE = re.compile(r'(<table\b[^>]*\bclass="dataframe".*?</table>)', re.DOTALL)
 
 
 def records(root: Path) -> tuple[dict, dict]:
@@ -23,12 +28,90 @@ def records(root: Path) -> tuple[dict, dict]:
     return made, results
 
 
-def line(what: str, numbers: str) -> str:
+def line(what: str, numbers: str, whose: str = "page") -> str:
     """The short line under one figure or table."""
     return (
         f'<span class="made"><code>make verify FIG={escape(what)}</code> '
-        f'<a href="{numbers}" download>numbers of this page</a> <a href="#made">how it was made</a></span>'
+        f'<a href="{numbers}" download>numbers of this {whose}</a> <a href="#made">how it was made</a></span>'
     )
+
+
+class Rows(HTMLParser):
+    """The rows of a table in HTML, as texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.inside = False
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th") and self.rows:
+            self.rows[-1].append("")
+            self.inside = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = self.inside and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.rows[-1][-1] += data
+
+
+def rows_of(table: nodes.table | str) -> list[list[str]]:
+    """What a table says, line by line: one of Markdown as a tree, one of pandas as HTML."""
+    if isinstance(table, str):
+        reader = Rows()
+        reader.feed(table)
+        return [[" ".join(cell.split()) for cell in row] for row in reader.rows]
+    return [
+        [" ".join(entry.astext().split()) for entry in row.findall(nodes.entry)] for row in table.findall(nodes.row)
+    ]
+
+
+def as_csv(rows: list[list[str]]) -> str:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(rows)
+    return file.getvalue()
+
+
+def mark_tables(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Below every table that a cell displays: its own line; and its numbers as a file."""
+    name = page.removeprefix("executed/")
+    made, _ = records(ROOT)
+    if app.builder.format != "html" or name == page or name not in made.get("notebooks", {}):
+        return
+    cells = nbformat.read(ROOT / f"{page}.ipynb", 4).cells
+    for cell in doctree.findall(lambda node: isinstance(node, nodes.container) and "cell_index" in node):
+        for place, (node, table) in enumerate(shown_tables(cell)):
+            what = f"{name}/{cells[cell['cell_index']].id}"
+            file = f"{what.replace('/', '-')}{f'-{place + 1}' if place else ''}.csv"
+            keep(Path(app.outdir), file, as_csv(rows_of(table)))
+            text = line(what, f"../_static/numbers/{file}", "table")
+            if isinstance(table, str):
+                whole = node.astext().replace(table, table + text, 1)
+                node.clear()
+                node += nodes.Text(whole)
+            else:
+                node.parent.insert(node.parent.index(node) + 1, nodes.raw("", text, format="html"))
+
+
+def shown_tables(cell: nodes.container) -> list[tuple[nodes.Node, nodes.table | str]]:
+    """The tables among a cell's outputs, each with the node that holds it."""
+    found: list[tuple[nodes.Node, nodes.table | str]] = []
+    for output in cell.findall(lambda node: isinstance(node, nodes.container) and "cell_output" in node["classes"]):
+        for node in output.findall(lambda node: isinstance(node, (nodes.table, nodes.raw))):
+            tables = [node] if isinstance(node, nodes.table) else TABLE.findall(node.astext())
+            found += [(node, table) for table in tables]
+    return found
+
+
+def keep(out: Path, file: str, text: str) -> None:
+    """A file of numbers beside the pages."""
+    folder = out / "_static" / "numbers"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_text(text, encoding="utf-8")
 
 
 def footer(name: str, made: dict, numbers: str) -> str:
@@ -63,7 +146,6 @@ def add_footers(app: Sphinx, page: str, template: str, context: dict, doctree: o
         return
     numbers = f"../_static/numbers/{name}.json"
     body = FIGURE.sub(lambda found: f"{found[1]}{line(found[2], numbers)}{found[3]}", context["body"])
-    body = TABLE.sub(lambda found: f"{found[1]}{line(name, numbers)}", body)
     context["body"] = body + footer(name, made, numbers)
 
 
@@ -72,10 +154,8 @@ def write_numbers(app: Sphinx, error: Exception | None) -> None:
     if error or app.builder.name not in ("html", "dirhtml"):
         return
     _, results = records(ROOT)
-    folder = Path(app.outdir) / "_static" / "numbers"
-    folder.mkdir(parents=True, exist_ok=True)
     for name, values in results.items():
-        (folder / f"{name}.json").write_text(json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        keep(Path(app.outdir), f"{name}.json", json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def changed_runs(app: Sphinx, env: BuildEnvironment, *lists: set[str]) -> list[str]:
@@ -88,6 +168,7 @@ def changed_runs(app: Sphinx, env: BuildEnvironment, *lists: set[str]) -> list[s
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("env-get-outdated", changed_runs)
+    app.connect("doctree-resolved", mark_tables, priority=900)
     app.connect("html-page-context", add_footers, priority=700)
     app.connect("build-finished", write_numbers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

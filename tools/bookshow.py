@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import struct
 from pathlib import Path
 
+from PIL import Image
 from sphinx.application import Sphinx
 
 BLOCK = re.compile(
@@ -14,7 +14,7 @@ BLOCK = re.compile(
 )
 NOTED = re.compile(r"([^\n=]{1,120}) = ([\[{].*)")
 LONG = 100  # characters of a value that is folded
-IMAGE = re.compile(r'(<figure\b[^>]*>\s*(?:<a\b[^>]*>)?<img )([^>]*\bsrc="[^"]*/([^"/]+\.png)")')
+IMAGE = re.compile(r'(<figure\b[^>]*>\s*(?:<a\b[^>]*>)?<img )([^>]*\bsrc="[^"]*/([^"/]+\.(?:png|webp))")')
 FITS = 345  # pixels across that a phone has for a figure
 SHRINK = 0.7  # a figure is made no smaller: its smallest letters, 13 pixels high, then keep 9
 
@@ -35,9 +35,9 @@ def folded(found: re.Match) -> str:
 
 
 def width_of(path: Path) -> int:
-    """Pixels across, from the head of a PNG file."""
-    head = path.read_bytes()[:24]
-    return struct.unpack(">I", head[16:20])[0] if head[:4] == b"\x89PNG" else 0
+    """Pixels across."""
+    with Image.open(path) as picture:
+        return picture.width
 
 
 def show(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:

@@ -48,7 +48,7 @@ def article(name: str, html: str, names: set[str]) -> str:
         return f'{kind}="#{place(page, anchor)}"' if page in names else f'{kind}="{path}"'
 
     text = re.sub(r"<script\b.*?</script>", "", found[1], flags=re.DOTALL)
-    text = ADDRESS.sub(address, text)
+    text = ADDRESS.sub(address, text.replace(' loading="lazy"', ""))  # paper does not scroll
     text = ANCHOR.sub(lambda match: f'{match[1]}="{place(name, match[2])}"', text)
     return f'<section class="one-page" id="{place(name)}">{text}</section>'
 

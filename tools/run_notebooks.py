@@ -104,12 +104,12 @@ def is_done(task: Task) -> bool:
     return nbformat.read(task.target, 4).metadata.get("mmel", {}).get("fingerprint") == task.mark
 
 
-def execute(task: Task) -> float:
-    """Run one notebook and keep its executed copy; returns the seconds it took."""
+def execute(task: Task, notebook: NotebookNode | None = None) -> float:
+    """Run one notebook, or a part of it, and keep the executed copy; returns the seconds it took."""
     task.target.parent.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     logging.getLogger("papermill").setLevel(logging.ERROR)  # it looks for parameters in one cell only; we have looked
-    notebook = nbformat.read(task.source, 4)
+    notebook = notebook or nbformat.read(task.source, 4)
     for cell in parameter_cells(notebook)[:-1]:  # papermill puts the profile's values below the first one
         cell.metadata["tags"].remove("parameters")
     with tempfile.TemporaryDirectory() as folder:
