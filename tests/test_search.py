@@ -11,7 +11,14 @@ import torch
 import mmel
 from mmel import LITERAL, WORKING
 from mmel.errors import BadSetting, ShapeMismatch, UnknownName
-from mmel.evaluation.dials.readings import confidence, gate_range, random_vit, rank_correlation
+from mmel.evaluation.dials.readings import (
+    confidence,
+    gate_range,
+    of_words,
+    random_vit,
+    rank_correlation,
+    words_apart,
+)
 from mmel.evaluation.dials.search import BudgetSpent, Remembered, Traced, best, grid, search, theta_profiles
 from mmel.methods.mmel import layer_weight
 
@@ -129,6 +136,42 @@ def test_gate_range_by_hand():
     base = torch.tensor([[[1.0, 2.0], [0.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]])
     gate = torch.tensor([[[2.0, 3.0], [9.0, 2.5]]])
     assert gate_range(base * gate, base).tolist() == [1.5, 1.0]
+
+
+def test_words_are_neither_start_nor_end_nor_padding(clip):
+    texts = ["a dog", "a dog above a car"]
+    maps = torch.arange(77.0).expand(2, -1)
+    assert [words.tolist() for words in of_words(clip, maps, texts)] == [[[[1, 2]]], [[[1, 2, 3, 4, 5]]]]
+    with pytest.raises(ShapeMismatch, match="1 maps and 2 texts"):
+        of_words(clip, maps[:1], texts)
+
+
+def test_what_is_no_word_changes_neither_rank_nor_gate(clip):
+    texts = ["a dog", "a dog above a car"]
+    base = torch.rand(2, 77, generator=torch.Generator().manual_seed(0)) + 0.1
+    over = 3 * base
+    over[0, 2], over[1, 1:6] = 6 * base[0, 2], torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0])
+    for what in (1.0, 50.0):
+        over[:, 0], over[0, 3:], over[1, 6:] = what, what, what
+        found = words_apart(clip, over, base, texts)
+        quotient = over[1, 1:6] / base[1, 1:6]
+        by_hand = [2.0, float(quotient.max() / quotient.min())]
+        assert found["gate range"].tolist() == pytest.approx(by_hand, rel=1e-5)
+        whole = rank_correlation(over[1:, None, 1:6], base[1:, None, 1:6])
+        assert found["rank"][1] == whole[0] < 1
+
+
+def test_a_softmax_with_a_mean_is_no_gate_on_words(clip):
+    scenes = list(mmel.scenes.split("two_objects", 2))
+    texts = [scene.captions[0].text for scene in scenes]
+    images = torch.stack([clip.preprocess(scene.image) for scene in scenes])
+    settings = replace(LITERAL, text="words", temperature_place="softmax")
+    over, under = (
+        mmel.explain(clip, images, texts, "mmel", modality="text", **replace(settings, alpha=alpha)).text
+        for alpha in (2.0, 0.0)
+    )
+    found = words_apart(clip, over, under, texts)
+    assert float(found["gate range"].max()) < 1.0001 and float(found["rank"].min()) > 0.9999
 
 
 def test_confidence_of_a_map_that_keeps_everything(traced):
