@@ -20,6 +20,7 @@ from mmel.evaluation.dials.readings import (
     words_apart,
 )
 from mmel.evaluation.dials.search import BudgetSpent, Remembered, Traced, best, grid, search, theta_profiles
+from mmel.evaluation.dials.standing import Standing, maximum, standing
 from mmel.methods.mmel import layer_weight
 
 
@@ -190,3 +191,33 @@ def test_an_untrained_vit_comes_from_its_seed():
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(a, b) for a, b in zip(one.model.parameters(), again.model.parameters(), strict=True))
     assert one.image_size == 224 and not any(p.requires_grad for p in one.model.parameters())
+
+
+def rows_of(*values):
+    """Rows of a search with these pointing games, a list for each."""
+    return [{"settings": index, "samples": {"pointing_game": np.array(each)}} for index, each in enumerate(values)]
+
+
+def test_a_maximum_knows_who_shares_it_and_who_is_near():
+    low, high = [0.0, 0.1] * 8, [0.5, 0.6] * 8
+    mixed = [1.0, 0.0, 0.1, 1.1] * 4  # the mean of `high`, nothing like it
+    rows = rows_of(low, high, mixed, [each - (0.4 if index < 2 else 0) for index, each in enumerate(high)])
+    found = maximum(rows, "pointing_game")
+    assert found.value == pytest.approx(0.55)
+    assert [row["settings"] for row in found.tied] == [1, 2]
+    assert [row["settings"] for row in found.near] == [1, 2, 3]
+    with pytest.raises(UnknownName, match="objective"):
+        maximum(rows, "beauty")
+
+
+def test_wins_losses_and_undecided_are_all_counted():
+    gap = mmel.stats.Difference
+    gaps = {
+        ("crowded", "deletion_auc"): gap(-0.1, -0.2, -0.05, 1e-4, 9),  # lower is better
+        ("crowded", "insertion_auc"): gap(-0.1, -0.2, -0.05, 1e-4, 9),
+        ("crowded", "pointing_game"): gap(0.1, 0.01, 0.2, 0.04, 9),  # gone after the correction
+        ("two", "multi_object_recall"): gap(-0.1, -0.2, -0.01, 0.04, 9),
+        ("two", "energy_pointing_game"): gap(0.1, -0.01, 0.2, 0.2, 9),
+    }
+    assert standing(gaps) == Standing(2, 2, 1, 1, 1)
+    assert standing({}) == Standing(0, 0, 0, 0, 0)
