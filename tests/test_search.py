@@ -20,7 +20,7 @@ from mmel.evaluation.dials.readings import (
     words_apart,
 )
 from mmel.evaluation.dials.search import BudgetSpent, Remembered, Traced, best, grid, search, theta_profiles
-from mmel.evaluation.dials.standing import Standing, maximum, standing
+from mmel.evaluation.dials.standing import Standing, crossed, maximum, standing
 from mmel.methods.mmel import layer_weight
 
 
@@ -208,6 +208,12 @@ def test_a_maximum_knows_who_shares_it_and_who_is_near():
     assert [row["settings"] for row in found.near] == [1, 2, 3]
     with pytest.raises(UnknownName, match="objective"):
         maximum(rows, "beauty")
+
+
+def test_no_sample_judges_its_own_choice():
+    rows = rows_of([1.0, 1, 0, 0, 1, 1, 0, 0], [0.0, 0, 0.9, 0.9, 0, 0, 0.9, 0.9], [0.4] * 8)
+    assert crossed(rows, "pointing_game").tolist() == [0, 0, 0, 0, 0, 0, 0, 0]  # each half's best is the other's worst
+    assert crossed(rows_of([0.5] * 8, [0.6] * 8), "pointing_game").tolist() == [0.6] * 8
 
 
 def test_wins_losses_and_undecided_are_all_counted():

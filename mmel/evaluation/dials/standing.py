@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+from jaxtyping import Float
+
 from ...errors import UnknownName
 from ...metrics import HIGHER_IS_BETTER
 from ...stats import Difference, holm, paired_difference
@@ -42,6 +45,17 @@ def maximum(rows: Sequence[Mapping], objective: str) -> Maximum:
     tied = [row for row, mean in zip(rows, means, strict=True) if means[top] - mean <= EQUAL]
     apart = [paired_difference(samples[top], each, resamples=2000).low for each in samples]
     return Maximum(means[top], tied, [row for row, low in zip(rows, apart, strict=True) if low <= EQUAL])
+
+
+def crossed(rows: Sequence[Mapping], objective: str) -> Float[np.ndarray, " sample"]:
+    """Each sample's objective at the point that the *other* half of the samples chose: no sample judges its own choice.
+
+    Halves are made of neighbours in twos, for the scenes of `validation` are of two kinds in turn.
+    """
+    samples = np.stack([OBJECTIVES[objective](row["samples"]) for row in rows])  # setting sample
+    half = np.arange(samples.shape[1]) // 2 % 2
+    first, second = (samples[:, half == which].mean(1).argmax() for which in (0, 1))
+    return np.where(half == 0, samples[second], samples[first])
 
 
 def standing(gaps: Mapping[tuple[str, str], Difference]) -> Standing:
