@@ -51,6 +51,22 @@ def outcome(test: Mapping) -> dict:
     return {"won": sum(rows.values()), "of": len(rows), "missed": [name for name, won in rows.items() if not won]}
 
 
+def beside_chefer(test: Mapping) -> str:
+    """The chosen one against Chefer's method, which has no say: the same comparisons, counted in all three ways."""
+    sides = {
+        f"{model}, {split}, {metric}": [better(found["chosen_to_chefer"][metric], way * side) for way in (1, -1)]
+        for model, splits in test.items()
+        for split, found in splits.items()
+        for metric, side in DECIDING.items()
+    }
+    up, down = (sum(each[way] for each in sides.values()) for way in (0, 1))
+    worse = "; ".join(name for name, (_, lost) in sides.items() if lost)
+    return (
+        f"Against Chefer's method, beside the rule: better in {up}, worse in {down}, undecided in "
+        f"{len(sides) - up - down} of {len(sides)}{'. Worse: ' + worse if worse else ''}."
+    )
+
+
 def refused(kind: str, weights: Mapping[str, str], again: str, path: Path = LOG) -> str:
     """Why a reading may not be made, or nothing. Fresh scenes belong to weights; the test splits stay the same."""
     before = [each for each in readings(path) if each["kind"] == kind]

@@ -223,6 +223,12 @@ def test_what_the_readings_say(bench, tmp_path):
     assert "not been confirmed" in readings.verdict(readings.readings(log), ENTRY["weights"])[-1]
 
 
+def test_losses_against_chefer_are_told(bench):
+    gaps = {"deletion_auc": [-2, -3, -1], "insertion_auc": [-2, -3, -1], "energy_pointing_game": [2, -1, 3]}
+    said = bench["plus_readings"].beside_chefer({"bundled": {"crowded": {"chosen_to_chefer": gaps}}})
+    assert "better in 1, worse in 1, undecided in 1 of 3. Worse: bundled, crowded, insertion_auc." in said
+
+
 def test_fresh_scenes_are_fresh(bench):
     from mmel.scenes import splits
 
