@@ -1,14 +1,17 @@
 """Choose a candidate on the validation split; with --test, choose and then read the test splits, once.
 
-    python benchmarks/plus.py            the table of the candidates on `validation`, for both bundled models
-    python benchmarks/plus.py --test     the same, then the chosen candidate on `two_objects` and `crowded`
+    python benchmarks/plus.py                       the table of the candidates on `validation`, for both bundled models
+    python benchmarks/plus.py --test                the same, then the chosen candidate on `two_objects` and `crowded`
+    python benchmarks/plus.py --confirm             the candidate chosen before, on fresh scenes of the same two kinds
+    python benchmarks/plus.py --confirm --rehearse  a few other scenes; nothing is logged or kept, and nothing shown
 
 What counts was written down before the first reading, in the chapter "Make it work": the candidate with the largest
 mean of insertion minus deletion area over both models, among those whose energy pointing game is above Grad-ECLIP's in
 both, is chosen; it wins if, against Grad-ECLIP over the same (all) blocks, the paired 95 % interval of the mean
 difference lies on the better side of zero for deletion, insertion and energy pointing game, on both splits, for both
-models. Every reading of the test splits is appended to benchmarks/plus_log.jsonl; a second one needs --again REASON.
-The values go to benchmarks/plus.json (with --test) or benchmarks/plus_choice.json.
+models. Every reading of the test splits is appended to benchmarks/plus_log.jsonl, with its outcome; a second one
+needs --again REASON, and so does a second confirmation on the same weights. The values go to benchmarks/plus.json
+(with --test), benchmarks/plus_confirm.json (with --confirm) or benchmarks/plus_choice.json.
 """
 
 from __future__ import annotations
@@ -17,11 +20,14 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from plus_candidates import CANDIDATES, CONTROLS, Learned, Parts, learn
+from plus_confirm import COUNT, FRESH, KINDS, REHEARSAL, fresh_scenes, hash_of
+from plus_readings import DECIDING, begin, better, end, outcome, refused
 from tqdm import tqdm
 
 import mmel
@@ -29,10 +35,9 @@ from mmel.evaluation.dials.search import Traced
 from mmel.maps import to_grid
 
 HERE = Path(__file__).parent
-LOG, CHOICE, RESULT = (HERE / name for name in ("plus_log.jsonl", "plus_choice.json", "plus.json"))
+CHOICE, RESULT, CONFIRMED = (HERE / name for name in ("plus_choice.json", "plus.json", "plus_confirm.json"))
 MODELS = ("bundled", "bundled-1")
 SPLITS = ("two_objects", "crowded")
-DECIDING = {"deletion_auc": -1, "insertion_auc": 1, "energy_pointing_game": 1}  # metric -> better side
 BESIDE = ("pointing_game", "multi_object_recall")
 SHOWN = (*DECIDING, *BESIDE)
 RIVALS = {
@@ -62,7 +67,7 @@ def scenes_of(split: str, count: int) -> list:
     return [scenes[index] for index in chosen[:count]]
 
 
-def measured(clip: mmel.Clip, scenes: list, makers: dict, learned: Learned, rivals: bool) -> dict:
+def measured(clip: mmel.Clip, scenes: list, makers: dict, learned: Learned | None, rivals: Mapping) -> dict:
     """Name -> metric -> a value a scene. `base` is Grad-ECLIP over all blocks."""
     found: dict[str, dict[str, list]] = {}
     for start in tqdm(range(0, len(scenes), BATCH), leave=False):
@@ -70,7 +75,7 @@ def measured(clip: mmel.Clip, scenes: list, makers: dict, learned: Learned, riva
         parts = Parts(traced, learned)
         maps = {"base": parts.base, **{name: make(parts) for name, make in makers.items()}}
         maps = {name: to_grid(map, traced.trace.grid) for name, map in maps.items()}
-        for name, (method, settings) in RIVALS.items() if rivals else ():
+        for name, (method, settings) in rivals.items():
             made = mmel.explain(clip, traced.pixels, traced.embeds, method, **{"modality": "image", **settings})
             maps[name] = made.image
         for name, map in maps.items():
@@ -109,7 +114,7 @@ def choose(tables: dict[str, dict]) -> str:
 
 def wins(table: dict[str, list[float]]) -> bool:
     """Whether each deciding interval lies on the better side of zero."""
-    return all((low > 0) if side > 0 else (high < 0) for m, side in DECIDING.items() for _, low, high in [table[m]])
+    return all(better(table[metric], side) for metric, side in DECIDING.items())
 
 
 def validation(clips: dict, count: int, learning: int) -> tuple[dict, dict, dict]:
@@ -118,19 +123,18 @@ def validation(clips: dict, count: int, learning: int) -> tuple[dict, dict, dict
     scenes = scenes_of("validation", count + learning)
     for model, clip in clips.items():
         learned[model], reports[model] = learned_by(clip, scenes[count:])
-        found = measured(clip, scenes[:count], {**CANDIDATES, **CONTROLS}, learned[model], rivals=False)
+        found = measured(clip, scenes[:count], {**CANDIDATES, **CONTROLS}, learned[model], rivals={})
         tables[model] = {name: gaps(found, name) for name in found if name != "base"}
         tables[model]["base"] = {metric: float(np.mean(found["base"][metric])) for metric in SHOWN}
     return tables, learned, reports
 
 
-def tested(clips: dict, count: int, chosen: str, learned: dict) -> dict:
+def tested(clips: dict, scenes: Mapping, chosen: str, learned: Mapping, rivals: Mapping) -> dict:
     """Model -> split -> name -> metric -> mean, and difference from Grad-ECLIP with its interval."""
     result: dict = {}
     for model, clip in clips.items():
-        for split in SPLITS:
-            makers = {"chosen": CANDIDATES[chosen]}
-            found = measured(clip, scenes_of(split, count), makers, learned[model], rivals=True)
+        for split, own in scenes.items():
+            found = measured(clip, own, {"chosen": CANDIDATES[chosen]}, learned.get(model), rivals)
             rows = {name: gaps(found, name) for name in found if name != "base"}
             means = {name: {metric: float(np.mean(found[name][metric])) for metric in SHOWN} for name in found}
             head = {metric: mmel.stats.paired_difference(found["chosen"][metric], found["chefer"][metric])[:3]
@@ -161,27 +165,24 @@ def weights_of(model: str) -> str:
     return mmel.training.card()[model]["sha256"]
 
 
-def refused(again: str) -> str:
-    """Why the test splits may not be read, or nothing."""
-    readings = LOG.read_text().splitlines() if LOG.exists() else []
-    if readings and not again:
-        return f"the test splits were read {len(readings)} time(s) already ({LOG.name}): give --again REASON."
-    return ""
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--test", action="store_true", help="read the test splits after the choice")
-    parser.add_argument("--again", default="", metavar="REASON", help="why they are read another time")
-    parser.add_argument("--validation-scenes", type=int, default=24)
-    parser.add_argument("--learning-scenes", type=int, default=96, help="of `validation`, after those")
-    parser.add_argument("--test-scenes", type=int, default=64, help="of each split")
-    options = parser.parse_args()
-    if options.test and (why := refused(options.again)):
-        print(why, file=sys.stderr)
-        return 2
+def loaded() -> dict[str, mmel.Clip]:
     torch.set_num_threads(1)
-    clips = {model: mmel.load_clip(model, device="cpu") for model in MODELS}
+    return {model: mmel.load_clip(model, device="cpu") for model in MODELS}
+
+
+def line(options: argparse.Namespace, kind: str, chosen: str, scenes: Mapping, candidates: int) -> dict:
+    """A reading as the log has it before it is made."""
+    return {
+        "time": time.strftime("%FT%TZ", time.gmtime()), "kind": kind, "again": options.again, "chosen": chosen,
+        "candidates": candidates, "scenes": len(next(iter(scenes.values()))),
+        "scenes_hash": {split: hash_of(list(own)) for split, own in scenes.items()},
+        "weights": {model: weights_of(model) for model in MODELS},
+    }  # fmt: skip
+
+
+def select(options: argparse.Namespace) -> dict:
+    """The choice on `validation`; with --test the reading after it."""
+    clips = loaded()
     tables, learned, reports = validation(clips, options.validation_scenes, options.learning_scenes)
     show(tables, [*CANDIDATES, *CONTROLS])
     for model, report in reports.items():
@@ -196,18 +197,66 @@ def main() -> int:
              "weights": {m: weights_of(m) for m in MODELS}}  # fmt: skip
     if not options.test:
         keep(CHOICE, value)
-        return 0
-    entry = {"time": time.strftime("%FT%TZ", time.gmtime()), "again": options.again, "chosen": chosen,
-             "scenes": options.test_scenes, "weights": value["weights"]}  # fmt: skip
-    with LOG.open("a") as file:  # before the reading: one that breaks off counts
-        file.write(json.dumps(entry) + "\n")
-    test = tested(clips, options.test_scenes, chosen, learned)
+        return value
+    scenes = {split: scenes_of(split, options.test_scenes) for split in SPLITS}
+    begin(line(options, "test", chosen, scenes, len(CANDIDATES)))
+    test = tested(clips, scenes, chosen, learned, RIVALS)
+    end(report(test, chosen))
+    keep(RESULT, value | {"test_scenes": options.test_scenes, "test": test, "wins": not outcome(test)["missed"]})
+    return value
+
+
+def confirm(options: argparse.Namespace) -> dict:
+    """The shipped candidate on scenes that nothing has seen; of a rehearsal nothing is kept or shown."""
+    choice = json.loads(RESULT.read_text())
+    chosen, weights = choice["chosen"], {model: weights_of(model) for model in MODELS}
+    if chosen not in SETTINGS:
+        raise SystemExit(f"{chosen!r} has learned parts: only a candidate that is a setting of mmel_plus is confirmed.")
+    count, first = (3, REHEARSAL) if options.rehearse else (options.confirm_scenes, FRESH)
+    scenes = {kind: fresh_scenes(kind, count, weights, first) for kind in KINDS}
+    entry = line(options, "confirmation", chosen, scenes, 1) | {"chosen_on": choice["weights"]}
+    if not options.rehearse:
+        begin(entry)
+    test = tested(loaded(), scenes, chosen, {}, {"chefer": RIVALS["chefer"]})
+    value = {**entry, "test": test, "wins": not outcome(test)["missed"]}
+    if not options.rehearse:
+        end(report(test, chosen))
+        keep(CONFIRMED, value)
+    return value
+
+
+def report(test: dict, chosen: str) -> dict:
+    """Print a reading and return its outcome."""
     for split in SPLITS:
         print(f"\n{split}")
-        show({model: test[model][split]["to_grad_eclip"] for model in MODELS}, ["chosen", *RIVALS])
-    won = all(test[model][split]["wins"] for model in MODELS for split in SPLITS)
-    print(f"\n{chosen}: {'wins' if won else 'does not win'} by the rule written down before")
-    keep(RESULT, value | {"test_scenes": options.test_scenes, "test": test, "wins": won})
+        tables = {model: test[model][split]["to_grad_eclip"] for model in MODELS}
+        show(tables, list(next(iter(tables.values()))))
+    found = outcome(test)
+    word = "does not win" if found["missed"] else "wins"
+    print(f"\n{chosen}: {found['won']} of {found['of']} comparisons, {word} by the rule written down before")
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    reading = parser.add_mutually_exclusive_group()
+    reading.add_argument("--test", action="store_true", help="read the test splits after the choice")
+    reading.add_argument("--confirm", action="store_true", help="read fresh scenes for the candidate chosen before")
+    parser.add_argument("--rehearse", action="store_true", help="with --confirm: a few other scenes, nothing kept")
+    parser.add_argument("--again", default="", metavar="REASON", help="why they are read another time")
+    parser.add_argument("--validation-scenes", type=int, default=24)
+    parser.add_argument("--learning-scenes", type=int, default=96, help="of `validation`, after those")
+    parser.add_argument("--test-scenes", type=int, default=64, help="of each split")
+    parser.add_argument("--confirm-scenes", type=int, default=COUNT, help="of each kind")
+    options = parser.parse_args()
+    kind = "test" if options.test else "confirmation" if options.confirm and not options.rehearse else ""
+    weights = {model: weights_of(model) for model in MODELS}
+    if kind and (why := refused(kind, weights, options.again)):
+        print(why, file=sys.stderr)
+        return 2
+    began = time.time()
+    (confirm if options.confirm else select)(options)
+    print(f"{time.time() - began:.0f} s")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import sys
@@ -30,6 +31,15 @@ def clip():
 def pairs():
     images, tokens = pair_batch()
     return images[:2], tokens[:2]
+
+
+@pytest.fixture()
+def bench(monkeypatch):
+    """The benchmark's modules, by name, gone again afterwards."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    names = ("plus", "plus_readings", "plus_confirm", "plus_candidates", "plus_learned")
+    yield {name: importlib.import_module(name) for name in names}
+    [sys.modules.pop(name) for name in names]
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -143,11 +153,9 @@ def test_texts_have_no_map(clip, pairs):
         explain(clip, *pairs, "mmel_plus", modality="text")
 
 
-def test_the_defaults_are_what_the_validation_split_chose(monkeypatch):
+def test_the_defaults_are_what_the_validation_split_chose(bench):
     """benchmarks/plus.json holds the choice; the rule gives the same again from the tables that it holds."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import plus
-
+    plus = bench["plus"]
     kept = BENCHMARKS / ("plus.json" if (BENCHMARKS / "plus.json").exists() else "plus_choice.json")
     result = json.loads(kept.read_text())
     assert list(plus.CANDIDATES) == result["candidates"] and plus.choose(result["validation"]) == result["chosen"]
@@ -157,26 +165,93 @@ def test_the_defaults_are_what_the_validation_split_chose(monkeypatch):
 
     defaults = {name: parameter.default for name, parameter in inspect.signature(method).parameters.items()}
     assert {name: defaults[name] for name in plus.SETTINGS[result["chosen"]]} == plus.SETTINGS[result["chosen"]]
-    [sys.modules.pop(name) for name in ("plus", "plus_candidates", "plus_learned")]
 
 
-def test_a_second_reading_of_the_test_splits_is_refused(monkeypatch, tmp_path, capsys):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import plus
-
-    monkeypatch.setattr(plus, "LOG", tmp_path / "log.jsonl")
-    assert plus.refused("") == ""
-    (tmp_path / "log.jsonl").write_text('{"chosen": "x"}\n')
-    monkeypatch.setattr(sys, "argv", ["plus.py", "--test"])
-    assert plus.main() == 2 and "--again" in capsys.readouterr().err
-    assert plus.refused("the weights changed") == ""
-    [sys.modules.pop(name) for name in ("plus", "plus_candidates", "plus_learned")]
+ENTRY = {"time": "2026-01-01T00:00:00Z", "kind": "test", "again": "", "chosen": "x", "candidates": 3, "scenes": 4,
+         "scenes_hash": {"crowded": "c"}, "weights": {"bundled": "a" * 9}}  # fmt: skip
 
 
-def test_winning_needs_every_interval(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import plus
+def test_a_second_reading_is_refused(bench, monkeypatch, tmp_path, capsys):
+    readings, log = bench["plus_readings"], tmp_path / "log.jsonl"
+    other = {"bundled": "b" * 9}
+    assert readings.refused("test", ENTRY["weights"], "", log) == ""
+    readings.begin(ENTRY, log)
+    assert "--again" in readings.refused("test", other, "", log)  # the same scenes, whatever the weights
+    assert readings.refused("test", other, "the weights changed", log) == ""
+    assert readings.refused("confirmation", ENTRY["weights"], "", log) == ""
+    readings.begin(ENTRY | {"kind": "confirmation"}, log)
+    assert "on these weights" in readings.refused("confirmation", ENTRY["weights"], "", log)
+    assert readings.refused("confirmation", other, "", log) == ""  # other weights meet other scenes
+    monkeypatch.setattr(bench["plus"], "refused", lambda kind, *rest: f"{kind}: give --again")
+    for way, kind in {"--test": "test", "--confirm": "confirmation"}.items():
+        monkeypatch.setattr(sys, "argv", ["plus.py", way])
+        assert bench["plus"].main() == 2 and kind in capsys.readouterr().err
 
+
+def test_the_log_holds_the_outcome_of_every_reading(bench):
+    """Of the last one of the test splits, and of the last confirmation, it is that of the values kept beside it.
+
+    A reading that broke off has none, and left no values.
+    """
+    plus, readings = bench["plus"], bench["plus_readings"]
+    log = readings.readings()
+    assert all({*ENTRY} <= {*each} for each in log) and "outcome" in log[0]
+    for kind, kept in {"test": plus.RESULT, "confirmation": plus.CONFIRMED}.items():
+        own = [each for each in log if each["kind"] == kind and "outcome" in each]
+        assert bool(own) == kept.exists()
+        if own:
+            value = json.loads(kept.read_text())
+            assert own[-1]["outcome"] == readings.outcome(value["test"]) and own[-1]["weights"] == value["weights"]
+
+
+def test_what_the_readings_say(bench, tmp_path):
+    readings, log = bench["plus_readings"], tmp_path / "log.jsonl"
+    gaps = {"deletion_auc": [-2, -3, -1], "insertion_auc": [2, -0.1, 3], "energy_pointing_game": [2, 1, 3]}
+    found = readings.outcome({"bundled": {"crowded": {"to_grad_eclip": {"chosen": gaps}}}})
+    assert found == {"won": 2, "of": 3, "missed": ["bundled, crowded, insertion_auc"]}
+    won, shipped = {"won": 3, "of": 3, "missed": []}, {"bundled": "b" * 9}
+    assert "not been read" in readings.verdict([], shipped)[0]
+    for entry, outcome in ((ENTRY, found), (ENTRY | {"again": "why", "weights": shipped}, won)):
+        readings.begin(entry, log)
+        readings.end(outcome, log)
+    said = " ".join(readings.verdict(readings.readings(log), shipped))
+    assert "2 of 3 comparisons, no win" in said and "other weights, the same scenes: 3 of 3" in said
+    assert said.count("a win by the rule") == 0 and "not been confirmed" in said
+    rows = [readings.told(each, shipped) for each in readings.readings(log)]
+    assert [row["won"] for row in rows] == ["2 of 3", "3 of 3"] and rows[1]["weights"].startswith("shipped")
+    readings.begin(ENTRY | {"kind": "confirmation", "weights": shipped}, log)
+    assert "broke off, which is no win" in readings.verdict(readings.readings(log), shipped)[-1]
+    readings.end(won, log)
+    assert "3 of 3 comparisons, a win" in readings.verdict(readings.readings(log), shipped)[-1]
+    assert "not been confirmed" in readings.verdict(readings.readings(log), ENTRY["weights"])[-1]
+
+
+def test_losses_against_chefer_are_told(bench):
+    gaps = {"deletion_auc": [-2, -3, -1], "insertion_auc": [-2, -3, -1], "energy_pointing_game": [2, -1, 3]}
+    said = bench["plus_readings"].beside_chefer({"bundled": {"crowded": {"chosen_to_chefer": gaps}}})
+    assert "better in 1, worse in 1, undecided in 1 of 3. Worse: bundled, crowded, insertion_auc." in said
+
+
+def test_fresh_scenes_are_fresh(bench):
+    from mmel.scenes import splits
+
+    confirm = bench["plus_confirm"]
+    firsts = {confirm.FRESH, confirm.REHEARSAL}
+    assert len(firsts) == 2 and not firsts & {*splits._SEEDS.values(), 999} and max(firsts) < splits._TRAIN
+    known = {number for numbers in splits._digests().values() for number in numbers}
+    made = {}
+    for weights in ({"a": "1", "b": "2"}, {"a": "1", "b": "3"}):
+        for kind in confirm.KINDS:
+            made[kind, weights["b"]] = [splits.digest(scene) for scene in confirm.fresh_scenes(kind, 3, weights)]
+    every = [number for numbers in made.values() for number in numbers]
+    assert len(set(every)) == len(every) and not known & set(every)
+    again = confirm.fresh_scenes("crowded", 3, {"b": "2", "a": "1"})
+    assert [splits.digest(scene) for scene in again] == made["crowded", "2"]
+    assert [len(scene.objects) for scene in again] == [1, 6, 11]
+
+
+def test_winning_needs_every_interval(bench):
+    plus = bench["plus"]
     good = {"deletion_auc": [-2, -3, -1], "insertion_auc": [2, 1, 3], "energy_pointing_game": [2, 1, 3]}
     assert plus.wins(good)
     for metric, gap in {
@@ -185,4 +260,3 @@ def test_winning_needs_every_interval(monkeypatch):
         "energy_pointing_game": [-2, -3, -1],
     }.items():
         assert not plus.wins(good | {metric: gap})
-    [sys.modules.pop(name) for name in ("plus", "plus_candidates", "plus_learned")]

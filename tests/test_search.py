@@ -11,8 +11,16 @@ import torch
 import mmel
 from mmel import LITERAL, WORKING
 from mmel.errors import BadSetting, ShapeMismatch, UnknownName
-from mmel.evaluation.dials.readings import confidence, gate_range, random_vit, rank_correlation
+from mmel.evaluation.dials.readings import (
+    confidence,
+    gate_range,
+    of_words,
+    random_vit,
+    rank_correlation,
+    words_apart,
+)
 from mmel.evaluation.dials.search import BudgetSpent, Remembered, Traced, best, grid, search, theta_profiles
+from mmel.evaluation.dials.standing import Standing, crossed, maximum, standing
 from mmel.methods.mmel import layer_weight
 
 
@@ -131,6 +139,42 @@ def test_gate_range_by_hand():
     assert gate_range(base * gate, base).tolist() == [1.5, 1.0]
 
 
+def test_words_are_neither_start_nor_end_nor_padding(clip):
+    texts = ["a dog", "a dog above a car"]
+    maps = torch.arange(77.0).expand(2, -1)
+    assert [words.tolist() for words in of_words(clip, maps, texts)] == [[[[1, 2]]], [[[1, 2, 3, 4, 5]]]]
+    with pytest.raises(ShapeMismatch, match="1 maps and 2 texts"):
+        of_words(clip, maps[:1], texts)
+
+
+def test_what_is_no_word_changes_neither_rank_nor_gate(clip):
+    texts = ["a dog", "a dog above a car"]
+    base = torch.rand(2, 77, generator=torch.Generator().manual_seed(0)) + 0.1
+    over = 3 * base
+    over[0, 2], over[1, 1:6] = 6 * base[0, 2], torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0])
+    for what in (1.0, 50.0):
+        over[:, 0], over[0, 3:], over[1, 6:] = what, what, what
+        found = words_apart(clip, over, base, texts)
+        quotient = over[1, 1:6] / base[1, 1:6]
+        by_hand = [2.0, float(quotient.max() / quotient.min())]
+        assert found["gate range"].tolist() == pytest.approx(by_hand, rel=1e-5)
+        whole = rank_correlation(over[1:, None, 1:6], base[1:, None, 1:6])
+        assert found["rank"][1] == whole[0] < 1
+
+
+def test_a_softmax_with_a_mean_is_no_gate_on_words(clip):
+    scenes = list(mmel.scenes.split("two_objects", 2))
+    texts = [scene.captions[0].text for scene in scenes]
+    images = torch.stack([clip.preprocess(scene.image) for scene in scenes])
+    settings = replace(LITERAL, text="words", temperature_place="softmax")
+    over, under = (
+        mmel.explain(clip, images, texts, "mmel", modality="text", **replace(settings, alpha=alpha)).text
+        for alpha in (2.0, 0.0)
+    )
+    found = words_apart(clip, over, under, texts)
+    assert float(found["gate range"].max()) < 1.0001 and float(found["rank"].min()) > 0.9999
+
+
 def test_confidence_of_a_map_that_keeps_everything(traced):
     """A map with one dark patch leaves nearly the whole picture: a small drop at most."""
     maps = torch.ones_like(traced.base(LITERAL))
@@ -147,3 +191,39 @@ def test_an_untrained_vit_comes_from_its_seed():
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(a, b) for a, b in zip(one.model.parameters(), again.model.parameters(), strict=True))
     assert one.image_size == 224 and not any(p.requires_grad for p in one.model.parameters())
+
+
+def rows_of(*values):
+    """Rows of a search with these pointing games, a list for each."""
+    return [{"settings": index, "samples": {"pointing_game": np.array(each)}} for index, each in enumerate(values)]
+
+
+def test_a_maximum_knows_who_shares_it_and_who_is_near():
+    low, high = [0.0, 0.1] * 8, [0.5, 0.6] * 8
+    mixed = [1.0, 0.0, 0.1, 1.1] * 4  # the mean of `high`, nothing like it
+    rows = rows_of(low, high, mixed, [each - (0.4 if index < 2 else 0) for index, each in enumerate(high)])
+    found = maximum(rows, "pointing_game")
+    assert found.value == pytest.approx(0.55)
+    assert [row["settings"] for row in found.tied] == [1, 2]
+    assert [row["settings"] for row in found.near] == [1, 2, 3]
+    with pytest.raises(UnknownName, match="objective"):
+        maximum(rows, "beauty")
+
+
+def test_no_sample_judges_its_own_choice():
+    rows = rows_of([1.0, 1, 0, 0, 1, 1, 0, 0], [0.0, 0, 0.9, 0.9, 0, 0, 0.9, 0.9], [0.4] * 8)
+    assert crossed(rows, "pointing_game").tolist() == [0, 0, 0, 0, 0, 0, 0, 0]  # each half's best is the other's worst
+    assert crossed(rows_of([0.5] * 8, [0.6] * 8), "pointing_game").tolist() == [0.6] * 8
+
+
+def test_wins_losses_and_undecided_are_all_counted():
+    gap = mmel.stats.Difference
+    gaps = {
+        ("crowded", "deletion_auc"): gap(-0.1, -0.2, -0.05, 1e-4, 9),  # lower is better
+        ("crowded", "insertion_auc"): gap(-0.1, -0.2, -0.05, 1e-4, 9),
+        ("crowded", "pointing_game"): gap(0.1, 0.01, 0.2, 0.04, 9),  # gone after the correction
+        ("two", "multi_object_recall"): gap(-0.1, -0.2, -0.01, 0.04, 9),
+        ("two", "energy_pointing_game"): gap(0.1, -0.01, 0.2, 0.2, 9),
+    }
+    assert standing(gaps) == Standing(2, 2, 1, 1, 1)
+    assert standing({}) == Standing(0, 0, 0, 0, 0)

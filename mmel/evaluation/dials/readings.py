@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import open_clip
 import torch
 from jaxtyping import Float
 from scipy.stats import rankdata
 from torch import Tensor
 
-from ...clip import Clip, embed_image
+from ...clip import Clip, embed_image, end_of_text
 from ...errors import ShapeMismatch
 from ...maps import normalize
 from ...metrics import confidence_drop, confidence_increase, masked_image
@@ -43,6 +45,27 @@ def gate_range(
     high = quotient.masked_fill(~seen, -torch.inf).amax((1, 2))
     low = quotient.masked_fill(~seen, torch.inf).amin((1, 2))
     return torch.where(seen.any(2).any(1), high / low, torch.ones_like(high))
+
+
+def of_words(clip: Clip, maps: Float[Tensor, "batch context"], texts: Sequence[str]) -> list[Float[Tensor, "1 1 word"]]:
+    """Each text's map over its words alone, as a map of one row.
+
+    The start, the end and the padding are no words: padding is 0 in all maps, so that they agree there whatever they
+    say, and the start and the end have the gate of no word.
+    """
+    ends = end_of_text(clip, clip.tokenizer(list(texts))).tolist()
+    if len(maps) != len(ends):
+        raise ShapeMismatch(f"a map for each text was expected; got {len(maps)} maps and {len(ends)} texts.")
+    return [map[None, None, 1:end] for map, end in zip(maps, ends, strict=True)]
+
+
+def words_apart(
+    clip: Clip, maps: Float[Tensor, "batch context"], base: Float[Tensor, "batch context"], texts: Sequence[str]
+) -> dict[str, Float[Tensor, " batch"]]:
+    """`rank_correlation` and `gate_range` of text maps and their base, over the words of each text."""
+    pairs = list(zip(of_words(clip, maps, texts), of_words(clip, base, texts), strict=True))
+    measures = {"rank": rank_correlation, "gate range": gate_range}
+    return {name: torch.cat([measure(*pair) for pair in pairs]) for name, measure in measures.items()}
 
 
 @torch.no_grad()
