@@ -24,6 +24,7 @@ from ...scenes.figures import FIGURES
 from ...trace import blocks
 from ...types import Attribution
 from .draw import bar, line, painted, png, worded
+from .picture import Picture
 
 WIDE = {"description_width": "9em"}
 FEWER = {"rise": {"n_masks": 200}, "kernel_shap": {"n_samples": 200}}  # so that one waits for seconds
@@ -33,6 +34,7 @@ CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = {
 }
 KEPT = 64  # answers of the model that a widget remembers
 PALER = 0.8  # how far a picture that no longer belongs to the controls is moved towards white
+OLD = "No longer what the controls say: "  # before the words of such a picture
 
 
 def control(kind: type[W.Widget], label: str, **settings) -> W.Widget:
@@ -41,10 +43,11 @@ def control(kind: type[W.Widget], label: str, **settings) -> W.Widget:
 
 
 class Seen(NamedTuple):
-    """What a widget shows: a picture, and what it says in words."""
+    """What a widget shows: a picture, what it says in words, and what is to be seen on the picture."""
 
     sheet: Image.Image
     words: str
+    alt: str
 
 
 class Live(W.VBox):
@@ -56,10 +59,7 @@ class Live(W.VBox):
     def __init__(self, clip: Clip, *controls: W.Widget):
         self.clip, self.sheet, self._quiet, self._known = clip, None, False, {}
         self.said = W.HTML()
-        self.image = W.Image(
-            format="png",
-            layout=W.Layout(max_width="100%", align_self="flex-start"),
-        )
+        self.image = Picture(layout=W.Layout(max_width="100%", align_self="flex-start"))
         super().__init__([*controls, self.said, self.image])
         self.refresh()
 
@@ -83,10 +83,12 @@ class Live(W.VBox):
             except MmelError as error:
                 self.said.value = message("alert", "Error", str(error))
                 if self.sheet is not None:
-                    self.image.value = png(Image.blend(self.sheet, Image.new("RGB", self.sheet.size, "white"), PALER))
+                    pale = Image.blend(self.sheet, Image.new("RGB", self.sheet.size, "white"), PALER)
+                    self.image.show(png(pale), f"{OLD}{self.image.alt.removeprefix(OLD)}")
                 return
         ours = dict.fromkeys(str(each.message) for each in heard if issubclass(each.category, MmelWarning))
-        self.sheet, self.image.value = seen.sheet, png(seen.sheet)
+        self.sheet = seen.sheet
+        self.image.show(png(seen.sheet), seen.alt)
         self.said.value = message("status", "", seen.words) + "".join(message("note", "Note", each) for each in ours)
         for each in heard:
             if not issubclass(each.category, MmelWarning):
@@ -146,6 +148,11 @@ class Subject(W.VBox):
     @property
     def text(self) -> str:
         return self.prompt.value
+
+    @property
+    def name(self) -> str:
+        """What to call the picture."""
+        return self.upload.value[0]["name"] if self.upload.value else f"the scene \u201c{self.scene.label}\u201d"
 
     @property
     def picture(self) -> Image.Image:

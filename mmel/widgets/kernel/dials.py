@@ -105,7 +105,10 @@ class Dials(Live):
         words = f"The gate runs from {low:.4g} to {high:.4g}. Rank correlation of MMEL with Grad-ECLIP: {alike:.4f}."
         columns[2].append(line(f"from {low:.4g} to {high:.4g}", size=12))
         columns[3].append(line(f"rank correlation with Grad-ECLIP: {alike:.4f}", size=12))
-        return Seen(sheet(f"\u201c{text.strip()}\u201d", columns), words)
+        quoted = f"\u201c{text.strip()}\u201d"
+        alt = f"Beside {self.subject.name} three heat maps over it for the text {quoted}: Grad-ECLIP over "
+        alt += "all blocks, the gate of Eq. 9, and their product, MMEL; below each its scale."
+        return Seen(sheet(quoted, columns), words, alt)
 
     def left(self, picture, text: str) -> Left:
         """What the model says of a pair, asked once."""

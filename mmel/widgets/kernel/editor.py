@@ -18,7 +18,7 @@ from ...scenes.captions import caption
 from ...scenes.figures import FIGURES
 from .base import Live, Seen, Side, column, control, explained, message
 from .draw import fitted, line, sheet
-from .explorer import told
+from .explorer import compared, told
 from .stage import Stage
 
 MOST = 16  # objects, as in the playground
@@ -109,7 +109,9 @@ class SceneEditor(Live):
             found = explained(self, picture, text, side)
             columns.append(column(self, side.title, picture, text, found))
             words.append(told(self.clip, side.title, text, found))
-        return Seen(sheet(f"\u201c{text.strip()}\u201d", columns), " ".join(words))
+        things = ", ".join(each.name for each in self.plan.objects) or "nothing"
+        alt = compared(f"the scene ({things}; {self.plan.background})", text, self.left, self.right)
+        return Seen(sheet(f"\u201c{text.strip()}\u201d", columns), " ".join(words), alt)
 
     def state(self) -> dict[str, object]:
         """What the book's playground opens and `mmel explain --scene` reads."""

@@ -58,7 +58,9 @@ class Quiz(Live):
         right = f"{self.right} of {self.asked} right." if self.asked else "No answer yet."
         verdict = f"It is {self._truth}. " if answered else "Which method made this map? "
         verdict = ("Right. " if self.answer.value == self._truth else "No. ") + verdict if answered else verdict
-        return Seen(sheet(f"\u201c{text}\u201d", columns), verdict + right)
+        maps = f"the heat maps of {', '.join(self.choices)}" if answered else "one heat map without its method's name"
+        alt = f"Beside the scene \u201c{text}\u201d {maps} over it."
+        return Seen(sheet(f"\u201c{text}\u201d", columns), verdict + right, alt)
 
     def _map(self, choice: str):
         """A method's map of the question's pair."""

@@ -50,7 +50,10 @@ class Scrubber(Live):
             [line(f"score {values[step]:.3f}"), plotted(shares, values, step, f"share of the pixels {deed}")],
         ]
         words = f"{share:.0%} of the pixels {deed}: score {values[step]:.3f}. Area under the {kind} curve: {area:.4f}."
-        return Seen(sheet(f"\u201c{text.strip()}\u201d", columns), words)
+        quoted = f"\u201c{text.strip()}\u201d"
+        alt = f"A heat map by {self.side.title} over {self.subject.name} for the text {quoted}; the picture "
+        alt += f"with {share:.0%} of the pixels {deed}; and the {kind} curve of the score with a dot at this step."
+        return Seen(sheet(quoted, columns), words, alt)
 
     def _curve(self, shown: Image.Image, text: str, map, kind: str, fill: str):
         """The whole curve, scored in one batch."""
