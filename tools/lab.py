@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from browser import chromium
@@ -30,7 +32,7 @@ from playwright.sync_api import TimeoutError as Late
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = "25_with_a_kernel.ipynb"
 FIGURES = ("explorer", "dials", "scrubber", "ladder", "editor", "quiz")  # in the notebook's order
-THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+ALPHA = "\N{GREEK SMALL LETTER ALPHA}, of the gate"
 MS = 1000
 PATIENCE = 600 * MS  # for a picture; a busy machine is slow
 
@@ -40,14 +42,13 @@ class Failed(Exception):
 
 
 @contextmanager
-def lab(program: str, folder: Path, theme: str) -> Iterator[str]:
+def lab(program: str, folder: Path) -> Iterator[str]:
     """The address of a JupyterLab with the notebook in `folder`, on this machine only."""
     for name, what in {
         "data/kernels/python3/kernel.json": {
             "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
             "display_name": "Python 3", "language": "python", "env": {"PYTHONPATH": str(ROOT)},
         },
-        "settings/@jupyterlab/apputils-extension/themes.jupyterlab-settings": {"theme": THEMES[theme]},
         "settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false"},
         # what is out of sight is drawn too, so that all figures can be waited for
         "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
@@ -93,21 +94,33 @@ def up(server: subprocess.Popen, address: str, log: Path) -> str:
 class Reader:
     """A page with the notebook in it, and what a reader does there."""
 
-    def __init__(self, page: Page, shots: Path, theme: str):
-        self.page, self.shots, self.theme, self.errors = page, shots, theme, []
+    def __init__(self, page: Page, shots: Path):
+        self.page, self.shots, self.theme, self.errors, self.sent = page, shots, "light", [], []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("websocket", lambda socket: socket.on("framesent", self.hear))
+
+    def hear(self, frame: str | bytes) -> None:
+        """Note what the page tells a widget in the kernel."""
+        words = frame if isinstance(frame, str) else frame.decode(errors="replace")
+        self.sent += re.findall(r'"method":"update","state":(.*?),"buffer_paths"', words)
 
     def open(self, address: str) -> None:
         """Open the notebook, run all of its cells, and wait for every figure."""
         self.page.goto(f"{address}/lab/tree/{NOTEBOOK}", timeout=PATIENCE)
         self.page.locator(".jp-Notebook").wait_for(timeout=PATIENCE)
         self.page.get_by_text("Python 3 | Idle").wait_for(timeout=PATIENCE)  # else Lab asks which kernel is meant
-        self.page.get_by_role("menuitem", name="Run", exact=True).click()
-        self.page.get_by_text("Run All Cells", exact=True).click()
+        self.page.locator(".lm-MenuBar-itemLabel").get_by_text("Run", exact=True).click()
+        self.page.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()
         for name in FIGURES:
             self.picture(name).wait_for(timeout=PATIENCE)
             print(f"{self.theme}: {name} is drawn", flush=True)
         self.page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=PATIENCE)
+
+    def rest(self) -> None:
+        """Nothing moves by itself."""
+        self.page.wait_for_timeout(10 * MS)
+        if self.sent:
+            raise Failed(f"controls that nobody has touched sent {', '.join(self.sent)}")
 
     def figure(self, name: str) -> Locator:
         """A live figure: the output of its cell."""
@@ -138,10 +151,10 @@ class Reader:
             raise Failed(f"{name}: the picture has no words after {what}")
         print(f"{self.theme}: {name}: {what} changes the picture", flush=True)
 
-    def shoot(self, name: str, state: str) -> None:
-        self.shots.mkdir(parents=True, exist_ok=True)
-        self.figure(name).scroll_into_view_if_needed()
-        self.figure(name).screenshot(path=self.shots / f"{self.theme}_{name}_{state}.png")
+    def shoot_all(self, state: str) -> None:
+        for name in FIGURES:
+            self.figure(name).scroll_into_view_if_needed()
+            self.figure(name).screenshot(path=self.shots / f"{self.theme}_{name}_{state}.png")
 
     def slide(self, name: str, label: str, key: str, times: int = 1) -> None:
         """Move a slider with the keyboard."""
@@ -165,10 +178,9 @@ class Reader:
 
     def play(self) -> None:
         """Every figure once, by slider, text, mouse and button."""
-        for name in FIGURES:
-            self.shoot(name, "first")
+        self.shoot_all("first")
         self.changes("explorer", "another prompt", lambda: self.write("explorer", "Text", "a red car"))
-        self.changes("dials", "a slider", lambda: self.slide("dials", "β", "ArrowRight", 3))
+        self.changes("dials", "a slider", lambda: self.slide("dials", ALPHA, "ArrowRight", 8))
         self.changes("scrubber", "a slider", lambda: self.slide("scrubber", "Step", "ArrowRight", 4))
         self.changes("ladder", "a slider", lambda: self.slide("ladder", "Steps drawn anew", "ArrowRight", 2))
         self.write("editor", "Emoji", "whale")
@@ -177,38 +189,44 @@ class Reader:
         self.changes("editor", "an emoji that is dragged", self.drag)
         answer = self.control("quiz", "It is").get_by_role("button").first
         self.changes("quiz", "an answer", answer.click)
-        for name in FIGURES:
-            self.shoot(name, "played")
-        if self.errors:
-            raise Failed("errors of scripts: " + "; ".join(self.errors))
+        self.shoot_all("played")
+
+    def darken(self) -> None:
+        """The same in JupyterLab's dark theme."""
+        for bar, name in (("MenuBar", "Settings"), ("Menu", "Theme"), ("Menu", "JupyterLab Dark")):
+            self.page.locator(f".lm-{bar}-itemLabel").get_by_text(name, exact=True).click()
+        self.page.locator("body[data-jp-theme-light=false]").wait_for(timeout=PATIENCE)
+        self.theme = "dark"
+        self.changes("explorer", "another prompt", lambda: self.write("explorer", "Text", "a dog"))
+        self.shoot_all("played")
 
 
-def tried(theme: str, program: str, shots: Path) -> None:
+def tried(program: str, shots: Path) -> None:
     """One JupyterLab, one browser, one reader."""
-    with tempfile.TemporaryDirectory() as folder, lab(program, Path(folder), theme) as address, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1500, "height": 1000})
-        reader = Reader(page, shots, theme)
+    with tempfile.TemporaryDirectory() as folder, lab(program, Path(folder)) as address, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1500, "height": 1800})
+        reader = Reader(page, shots)
         try:
-            reader.open(address)
-            reader.play()
+            for do in (partial(reader.open, address), reader.rest, reader.play, reader.darken):
+                do()
         except Exception:
-            shots.mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=shots / f"{theme}_failed.png")
+            page.screenshot(path=shots / "failed.png")
             raise
+    if reader.errors:
+        raise Failed("errors of scripts: " + "; ".join(reader.errors))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--lab", default="jupyter-lab", help="JupyterLab's program")
     parser.add_argument("--shots", type=Path, default=ROOT / "runs" / "lab", help="where the pictures of the screen go")
-    parser.add_argument("--theme", choices=list(THEMES), action="append", help="both without it")
     asked = parser.parse_args()
     if shutil.which(asked.lab) is None:
         print(f"no program {asked.lab!r}: pip install jupyterlab ipywidgets anywidget, and name it", file=sys.stderr)
         return 2
     try:
-        for theme in asked.theme or THEMES:
-            tried(theme, asked.lab, asked.shots)
+        asked.shots.mkdir(parents=True, exist_ok=True)
+        tried(asked.lab, asked.shots)
     except (Failed, FileNotFoundError, Late) as error:
         print(f"lab.py: {error}", file=sys.stderr)
         return 1

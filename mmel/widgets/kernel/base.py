@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
 from io import BytesIO
@@ -39,7 +39,17 @@ OLD = "No longer what the controls say: "  # before the words of such a picture
 
 def control(kind: type[W.Widget], label: str, **settings) -> W.Widget:
     """A control with its label, all of one width."""
+    if issubclass(kind, (W.FloatSlider, W.FloatLogSlider)):
+        # else the browser rounds what the kernel has set to a step, and sends that back: over what was set since
+        settings = {"continuous_update": False, **settings}
     return kind(description=label, style=WIDE, layout=W.Layout(width="min(34em, 98%)"), **settings)
+
+
+def choice(label: str, options: Iterable[str], width: str, **settings) -> W.ToggleButtons:
+    """Buttons of which one is chosen, with their label before them."""
+    place = W.Layout(display="flex", flex_flow="row wrap", align_items="center")
+    look = {**WIDE, "button_width": width}
+    return W.ToggleButtons(options=list(options), description=label, style=look, layout=place, **settings)
 
 
 class Seen(NamedTuple):
@@ -175,7 +185,7 @@ class Side(W.VBox):
         counts = [("as the method has it", 0), ("the last one", 1), *((f"the last {n}", n) for n in range(2, depth))]
         self.method = control(W.Dropdown, label, options=list(CHOICES), value=method)
         self.layers = control(W.Dropdown, "Blocks", options=[*counts, ("all", depth)], value=layers)
-        super().__init__([self.method, self.layers])
+        super().__init__([self.method, self.layers], layout=W.Layout(width="min(28em, 98%)"))
         self.method.observe(self._able, "value")
         self._able()
         live.watch(self.method, self.layers)

@@ -16,7 +16,7 @@ from ...methods.mmel import gated, spatial_tokens
 from ...methods.mmel_settings import CHOICES, LITERAL, WORKING, MmelSettings
 from ...sanity import spearman
 from ...trace import blocks, record
-from .base import Live, Seen, Subject, control
+from .base import Live, Seen, Subject, choice, control
 from .draw import bar, fitted, line, painted, sheet
 
 PRESETS = {"as printed": LITERAL, "our reading": WORKING}
@@ -45,7 +45,7 @@ class Dials(Live):
 
     def __init__(self, clip: Clip):
         self.subject = Subject(clip, self)
-        self.preset = W.ToggleButtons(options=list(PRESETS), description="Start from", style={"button_width": "9em"})
+        self.preset = choice("Start from", PRESETS, "9em")
         self.alpha = control(W.FloatSlider, "\N{GREEK SMALL LETTER ALPHA}, of the gate", min=0, max=60, step=0.5)
         self.temperature = control(W.FloatLogSlider, "Temperature", min=-2, max=0, step=0.05, readout_format=".3f")
         self.temperature_place = control(W.Dropdown, "Temperature at", options=CHOICES["temperature_place"])

@@ -28,6 +28,11 @@ NUMBERS = ("x", "y", "size", "angle")
 BUTTONS = ("Add", "To the front", "To the back", "Delete", "New background", "Describe", "Save", "Open")
 
 
+def number(label: str, low: float, high: float) -> W.FloatSlider:
+    """A slider of whole pixels or degrees."""
+    return control(W.FloatSlider, label, min=low, max=high, step=1, readout_format=".0f")
+
+
 class SceneEditor(Live):
     """`plan` is the scene: set it, read it, or change it by the controls and on the stage. `scene` draws it."""
 
@@ -40,9 +45,9 @@ class SceneEditor(Live):
         self.background = control(W.Dropdown, "Background", options=list(BACKGROUNDS))
         self.prompt = control(W.Text, "Text", value=FIGURES[0].captions[0].text, continuous_update=False)
         self.chosen = control(W.Dropdown, "Chosen", options=[("none", -1)])
-        self.x, self.y = (control(W.FloatSlider, each, min=SPAN[0], max=SPAN[1], step=1) for each in ("Across", "Down"))
-        self.size = control(W.FloatSlider, "Size", min=SMALL, max=SIZE, step=1)
-        self.angle = control(W.FloatSlider, "Turned by", min=-180, max=180, step=1)
+        self.x, self.y = (number(each, *SPAN) for each in ("Across", "Down"))
+        self.size = number("Size", SMALL, SIZE)
+        self.angle = number("Turned by", -180, 180)
         self.mirror = control(W.Checkbox, "Mirrored")
         self.file = control(W.Text, "File", value=STATE, continuous_update=False)
         self.left, self.right = (

@@ -8,7 +8,7 @@ import numpy as np
 from ...clip import Clip
 from ...methods import explain
 from ...scenes.figures import FIGURES
-from .base import CHOICES, Live, Seen
+from .base import CHOICES, Live, Seen, choice
 from .draw import bar, fitted, line, painted, sheet
 
 POOL = ("raw_attention", "grad_eclip", "mmel_working", "chefer", "clip_surgery", "mask_clip", "grad_cam", "edges",
@@ -21,7 +21,7 @@ class Quiz(Live):
 
     def __init__(self, clip: Clip, seed: int = 0):
         self.seed, self.round, self.asked, self.right = seed, 0, 0, 0
-        self.answer = W.ToggleButtons(options=["?"], description="It is", style={"button_width": "11em"})
+        self.answer = choice("It is", ["?"], "11em")
         self.next = W.Button(description="Next map", icon="arrow-right")
         self._ask()
         self.answer.observe(self._count, "value")

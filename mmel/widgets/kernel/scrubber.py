@@ -13,7 +13,7 @@ from ...loading.images import seen
 from ...loading.inputs import prepare_images, prepare_texts
 from ...metrics import auc, deletion_curve, insertion_curve
 from ...metrics.fills import FILLS
-from .base import Live, Seen, Side, Subject, control, explained
+from .base import Live, Seen, Side, Subject, choice, control, explained
 from .draw import bar, fitted, line, painted, plotted, sheet
 
 STEPS = 20
@@ -26,7 +26,7 @@ class Scrubber(Live):
     def __init__(self, clip: Clip):
         self.subject = Subject(clip, self)
         self.side = Side(clip, self, "Method", "grad_eclip")
-        self.kind = W.ToggleButtons(options=list(KINDS), description="Curve")
+        self.kind = choice("Curve", KINDS, "9em")
         self.fill = control(W.Dropdown, "Filled with", options=list(FILLS), value="mean")
         self.step = control(W.IntSlider, "Step", min=0, max=STEPS, value=5)
         self.watch(self.kind, self.fill, self.step)
