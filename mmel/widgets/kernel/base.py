@@ -26,7 +26,7 @@ from ...types import Attribution
 from .draw import bar, line, painted, png, worded
 from .picture import Picture
 
-WIDE = {"description_width": "9em"}
+WIDE = {"description_width": "10em"}
 FEWER = {"rise": {"n_masks": 200}, "kernel_shap": {"n_samples": 200}}  # so that one waits for seconds
 CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = {
     **{name: (name, FEWER.get(name, {})) for name in METHODS},
@@ -49,7 +49,8 @@ def choice(label: str, options: Iterable[str], width: str, **settings) -> W.Togg
     """Buttons of which one is chosen, with their label before them."""
     place = W.Layout(display="flex", flex_flow="row wrap", align_items="center")
     look = {**WIDE, "button_width": width}
-    return W.ToggleButtons(options=list(options), description=label, style=look, layout=place, **settings)
+    made = W.ToggleButtons(options=list(options), description=label, style=look, layout=place, **settings)
+    return made.add_class("widget-inline-hbox")  # the other controls' class: labels end where theirs do
 
 
 class Seen(NamedTuple):
