@@ -21,10 +21,11 @@ from mmel.cli import scene_file
 from mmel.errors import MissingExtra, SceneError
 from mmel.scenes import Plan, read_state
 from mmel.widgets import kernel
+from mmel.widgets.kernel.picture import Picture
 from mmel.widgets.kernel.stage import Stage
 
 ROOT = Path(__file__).parents[1]
-STAGE = ROOT / "mmel" / "widgets" / "kernel" / "stage.js"
+PICTURE, STAGE = (ROOT / "mmel" / "widgets" / "kernel" / name for name in ("picture.js", "stage.js"))
 MADE = ("live_explorer", "live_dials", "live_scrubber", "live_ladder", "scene_editor", "live_quiz")
 
 
@@ -115,17 +116,26 @@ MOVES = {
     "scene_editor": ({"_model_module": "anywidget"}, {"wish": {"move": [80, 30], "number": 1}}),
     "live_quiz": ({"description": "It is"}, {"index": 2}),
 }
+SAYS = {  # each picture's words, after the move
+    "live_explorer": "a red car",
+    "live_dials": "three heat maps",
+    "live_scrubber": "60%",
+    "live_ladder": "drawn anew: image block",
+    "scene_editor": "dog",
+    "live_quiz": "heat maps of",
+}
 
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_control_moved_in_a_running_kernel_changes_the_picture(front, name):
     whole = front.run(f"shown['{name}'] = kernel.{name}(clip)\nprint(shown['{name}'].model_id)")
-    image = first(front, whole, _model_name="ImageModel")
-    before = front.state[image]["value"]
+    image = next(part for part in front.parts(whole) if "alt" in front.state[part])
+    before, alone = front.state[image]["value"], front.state[image]["alt"]
     like, values = MOVES[name]
     front.move(first(front, whole, **like), **values)
     after = front.state[image]["value"]
     assert before[:4] == after[:4] == b"\x89PNG" and before != after
+    assert len(alone) > 60 and SAYS[name] in front.state[image]["alt"]
 
 
 def test_a_bad_prompt_in_a_running_kernel_is_answered_with_a_sentence(front):
@@ -143,11 +153,12 @@ def explorer(clip):
 
 
 def test_the_picture_follows_the_text_and_comes_back(explorer):
-    before = explorer.image.value
+    before, words = explorer.image.value, explorer.image.alt
     explorer.subject.prompt.value = "a red car"
-    assert explorer.image.value != before
+    assert explorer.image.value != before and "\u201ca red car\u201d" in explorer.image.alt
     explorer.subject.prompt.value = ""
     assert 'role="alert"' in explorer.said.value and "at least one word" in explorer.said.value
+    assert explorer.image.alt.startswith("No longer") and "a red car" in explorer.image.alt
     explorer.subject.prompt.value = "a <b>zeppelin</b>"
     assert (
         "never seen" in explorer.said.value
@@ -155,7 +166,7 @@ def test_the_picture_follows_the_text_and_comes_back(explorer):
         and "<b>zep" not in explorer.said.value
     )
     explorer.subject.prompt.value = "a dog behind a car"
-    assert explorer.image.value == before and "Error" not in explorer.said.value
+    assert explorer.image.value == before and "Error" not in explorer.said.value and explorer.image.alt == words
     assert explorer.picture().size == explorer.sheet.size
 
 
@@ -173,6 +184,7 @@ def test_a_picture_of_ones_own(explorer):
     before = explorer.image.value
     explorer.subject.upload.value = content(Image.new("RGB", (150, 90), "teal"))
     assert explorer.image.value != before and "only ever seen emoji scenes" in explorer.said.value
+    assert "Beside mine.png two heat maps" in explorer.image.alt
     explorer.subject.upload.value = content(b"no picture", "notes.txt")
     assert "notes.txt is no picture" in explorer.said.value
     explorer.subject.scene.value = 4
@@ -316,7 +328,7 @@ def test_the_quiz_is_blind_counts_once_and_is_the_same_for_a_seed(clip):
 @pytest.mark.parametrize("name", MADE)
 def test_every_control_has_a_label(clip, name):
     widget = getattr(kernel, name)(clip)
-    shown = [each for each in inside(widget) if not isinstance(each, (W.Box, W.HTML, W.Image, Stage))]
+    shown = [each for each in inside(widget) if not isinstance(each, (W.Box, W.HTML, Picture, Stage))]
     assert shown and all(each.description.strip() for each in shown)
 
 
@@ -337,11 +349,38 @@ def test_without_ipywidgets_it_says_what_to_install(monkeypatch):
         __import__("mmel.widgets.kernel")
 
 
+SHOWN = """async ([code, pixels]) => {
+  const at = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+  const { render } = (await import(at)).default, heard = {}, bytes = (row) => new DataView(Uint8Array.from(row).buffer);
+  const state = { value: bytes(pixels[0]), alt: "a \\"first\\" <picture>" };
+  document.body.replaceChildren();
+  render({ model: { get: (name) => state[name], on: (name, hear) => { heard[name] = hear; } }, el: document.body });
+  window.change = (number, alt) => {
+    Object.assign(state, { value: bytes(pixels[number]), alt });
+    heard["change:value"]();
+    heard["change:alt"]();
+  };
+}"""
+
+
+def test_a_picture_has_its_words_in_a_browser(browser):
+    pixels = [list(content(Image.new("RGB", (width, 9)))[0]["content"]) for width in (30, 50)]
+    page = browser.new_page()
+    page.evaluate(SHOWN, [PICTURE.read_text(), pixels])
+    picture = page.get_by_role("img", name='a "first" <picture>', exact=True)
+    page.wait_for_function("document.querySelector('img').naturalWidth === 30")
+    assert picture.count() == 1 and page.locator("picture").count() == 0
+    page.evaluate("window.change(1, 'another')")
+    page.wait_for_function("document.querySelector('img').naturalWidth === 50")
+    assert page.get_by_role("img").get_attribute("alt") == "another" and page.locator("img").count() == 1
+    page.close()
+
+
 STAGED = """async (code) => {
   const at = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
   const { render } = (await import(at)).default, png = document.createElement("canvas"), heard = {}, wishes = [];
   const bytes = await new Promise((done) => png.toBlob(async (blob) => done(new DataView(await blob.arrayBuffer()))));
-  const objects = [{ x: 30, y: 30, size: 40 }, { x: 45, y: 30, size: 40 }];
+  const objects = [{ name: "dog", x: 30, y: 30, size: 40 }, { name: "car", x: 45, y: 30, size: 40 }];
   const state = { size: 112, picture: bytes, objects, chosen: 0, wish: { number: 0 } };
   const model = { get: (name) => state[name], save_changes: () => wishes.push(state.wish),
     set: (name, value) => { state[name] = value; }, on: (name, hear) => { heard[name] = hear; } };
@@ -368,6 +407,7 @@ def test_emoji_are_dragged_and_moved_by_key_in_a_browser(browser):
     frame = page.locator("[role=application] div")
     left = frame.bounding_box()["x"]
     page.evaluate("window.choose(1)")
+    assert page.locator("[role=application] img").get_attribute("alt").endswith("dog, car. Chosen: car.")
     assert frame.bounding_box()["x"] == pytest.approx(left + 15 * unit, abs=1)
     page.locator("[role=application]").focus()
     for key in ("ArrowRight", "+", "PageUp", "Delete"):
@@ -376,3 +416,10 @@ def test_emoji_are_dragged_and_moved_by_key_in_a_browser(browser):
     assert moved["move"] == [47, 30] and larger["size"] > 40 and other["choose"] == 0 and gone["remove"]
     assert not errors
     page.close()
+
+
+def test_a_browser_does_not_send_back_what_the_kernel_has_set(clip):
+    """It rounds a number to the slider's step; where that is sent while one drags, it is sent then too."""
+    widgets = [each for name in MADE for each in inside(getattr(kernel, name)(clip))]
+    sliders = [each for each in widgets if isinstance(each, (W.FloatSlider, W.FloatLogSlider))]
+    assert len(sliders) == 8 and not any(each.continuous_update for each in sliders)

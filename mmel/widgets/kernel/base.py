@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
 from io import BytesIO
@@ -24,8 +24,9 @@ from ...scenes.figures import FIGURES
 from ...trace import blocks
 from ...types import Attribution
 from .draw import bar, line, painted, png, worded
+from .picture import Picture
 
-WIDE = {"description_width": "9em"}
+WIDE = {"description_width": "10em"}
 FEWER = {"rise": {"n_masks": 200}, "kernel_shap": {"n_samples": 200}}  # so that one waits for seconds
 CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = {
     **{name: (name, FEWER.get(name, {})) for name in METHODS},
@@ -33,18 +34,31 @@ CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = {
 }
 KEPT = 64  # answers of the model that a widget remembers
 PALER = 0.8  # how far a picture that no longer belongs to the controls is moved towards white
+OLD = "No longer what the controls say: "  # before the words of such a picture
 
 
 def control(kind: type[W.Widget], label: str, **settings) -> W.Widget:
     """A control with its label, all of one width."""
+    if issubclass(kind, (W.FloatSlider, W.FloatLogSlider)):
+        # else the browser rounds what the kernel has set to a step, and sends that back: over what was set since
+        settings = {"continuous_update": False, **settings}
     return kind(description=label, style=WIDE, layout=W.Layout(width="min(34em, 98%)"), **settings)
 
 
+def choice(label: str, options: Iterable[str], width: str, **settings) -> W.ToggleButtons:
+    """Buttons of which one is chosen, with their label before them."""
+    place = W.Layout(display="flex", flex_flow="row wrap", align_items="center")
+    look = {**WIDE, "button_width": width}
+    made = W.ToggleButtons(options=list(options), description=label, style=look, layout=place, **settings)
+    return made.add_class("widget-inline-hbox")  # the other controls' class: labels end where theirs do
+
+
 class Seen(NamedTuple):
-    """What a widget shows: a picture, and what it says in words."""
+    """What a widget shows: a picture, what it says in words, and what is to be seen on the picture."""
 
     sheet: Image.Image
     words: str
+    alt: str
 
 
 class Live(W.VBox):
@@ -56,10 +70,7 @@ class Live(W.VBox):
     def __init__(self, clip: Clip, *controls: W.Widget):
         self.clip, self.sheet, self._quiet, self._known = clip, None, False, {}
         self.said = W.HTML()
-        self.image = W.Image(
-            format="png",
-            layout=W.Layout(max_width="100%", align_self="flex-start"),
-        )
+        self.image = Picture(layout=W.Layout(max_width="100%", align_self="flex-start"))
         super().__init__([*controls, self.said, self.image])
         self.refresh()
 
@@ -83,10 +94,12 @@ class Live(W.VBox):
             except MmelError as error:
                 self.said.value = message("alert", "Error", str(error))
                 if self.sheet is not None:
-                    self.image.value = png(Image.blend(self.sheet, Image.new("RGB", self.sheet.size, "white"), PALER))
+                    pale = Image.blend(self.sheet, Image.new("RGB", self.sheet.size, "white"), PALER)
+                    self.image.show(png(pale), f"{OLD}{self.image.alt.removeprefix(OLD)}")
                 return
         ours = dict.fromkeys(str(each.message) for each in heard if issubclass(each.category, MmelWarning))
-        self.sheet, self.image.value = seen.sheet, png(seen.sheet)
+        self.sheet = seen.sheet
+        self.image.show(png(seen.sheet), seen.alt)
         self.said.value = message("status", "", seen.words) + "".join(message("note", "Note", each) for each in ours)
         for each in heard:
             if not issubclass(each.category, MmelWarning):
@@ -148,6 +161,11 @@ class Subject(W.VBox):
         return self.prompt.value
 
     @property
+    def name(self) -> str:
+        """What to call the picture."""
+        return self.upload.value[0]["name"] if self.upload.value else f"the scene \u201c{self.scene.label}\u201d"
+
+    @property
     def picture(self) -> Image.Image:
         """The reader's picture where there is one, else the scene's."""
         if not self.upload.value:
@@ -168,7 +186,7 @@ class Side(W.VBox):
         counts = [("as the method has it", 0), ("the last one", 1), *((f"the last {n}", n) for n in range(2, depth))]
         self.method = control(W.Dropdown, label, options=list(CHOICES), value=method)
         self.layers = control(W.Dropdown, "Blocks", options=[*counts, ("all", depth)], value=layers)
-        super().__init__([self.method, self.layers])
+        super().__init__([self.method, self.layers], layout=W.Layout(width="min(28em, 98%)"))
         self.method.observe(self._able, "value")
         self._able()
         live.watch(self.method, self.layers)

@@ -16,7 +16,7 @@ from ...methods.mmel import gated, spatial_tokens
 from ...methods.mmel_settings import CHOICES, LITERAL, WORKING, MmelSettings
 from ...sanity import spearman
 from ...trace import blocks, record
-from .base import Live, Seen, Subject, control
+from .base import Live, Seen, Subject, choice, control
 from .draw import bar, fitted, line, painted, sheet
 
 PRESETS = {"as printed": LITERAL, "our reading": WORKING}
@@ -45,7 +45,7 @@ class Dials(Live):
 
     def __init__(self, clip: Clip):
         self.subject = Subject(clip, self)
-        self.preset = W.ToggleButtons(options=list(PRESETS), description="Start from", style={"button_width": "9em"})
+        self.preset = choice("Start from", PRESETS, "9em")
         self.alpha = control(W.FloatSlider, "\N{GREEK SMALL LETTER ALPHA}, of the gate", min=0, max=60, step=0.5)
         self.temperature = control(W.FloatLogSlider, "Temperature", min=-2, max=0, step=0.05, readout_format=".3f")
         self.temperature_place = control(W.Dropdown, "Temperature at", options=CHOICES["temperature_place"])
@@ -105,7 +105,10 @@ class Dials(Live):
         words = f"The gate runs from {low:.4g} to {high:.4g}. Rank correlation of MMEL with Grad-ECLIP: {alike:.4f}."
         columns[2].append(line(f"from {low:.4g} to {high:.4g}", size=12))
         columns[3].append(line(f"rank correlation with Grad-ECLIP: {alike:.4f}", size=12))
-        return Seen(sheet(f"\u201c{text.strip()}\u201d", columns), words)
+        quoted = f"\u201c{text.strip()}\u201d"
+        alt = f"Beside {self.subject.name} three heat maps over it for the text {quoted}: Grad-ECLIP over "
+        alt += "all blocks, the gate of Eq. 9, and their product, MMEL; below each its scale."
+        return Seen(sheet(quoted, columns), words, alt)
 
     def left(self, picture, text: str) -> Left:
         """What the model says of a pair, asked once."""

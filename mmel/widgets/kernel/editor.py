@@ -18,7 +18,7 @@ from ...scenes.captions import caption
 from ...scenes.figures import FIGURES
 from .base import Live, Seen, Side, column, control, explained, message
 from .draw import fitted, line, sheet
-from .explorer import told
+from .explorer import compared, told
 from .stage import Stage
 
 MOST = 16  # objects, as in the playground
@@ -26,6 +26,11 @@ SMALL, SPAN = 4, (-SIZE // 2, SIZE + SIZE // 2)  # the least size; how far out a
 STATE = "scene.json"
 NUMBERS = ("x", "y", "size", "angle")
 BUTTONS = ("Add", "To the front", "To the back", "Delete", "New background", "Describe", "Save", "Open")
+
+
+def number(label: str, low: float, high: float) -> W.FloatSlider:
+    """A slider of whole pixels or degrees."""
+    return control(W.FloatSlider, label, min=low, max=high, step=1, readout_format=".0f")
 
 
 class SceneEditor(Live):
@@ -40,9 +45,9 @@ class SceneEditor(Live):
         self.background = control(W.Dropdown, "Background", options=list(BACKGROUNDS))
         self.prompt = control(W.Text, "Text", value=FIGURES[0].captions[0].text, continuous_update=False)
         self.chosen = control(W.Dropdown, "Chosen", options=[("none", -1)])
-        self.x, self.y = (control(W.FloatSlider, each, min=SPAN[0], max=SPAN[1], step=1) for each in ("Across", "Down"))
-        self.size = control(W.FloatSlider, "Size", min=SMALL, max=SIZE, step=1)
-        self.angle = control(W.FloatSlider, "Turned by", min=-180, max=180, step=1)
+        self.x, self.y = (number(each, *SPAN) for each in ("Across", "Down"))
+        self.size = number("Size", SMALL, SIZE)
+        self.angle = number("Turned by", -180, 180)
         self.mirror = control(W.Checkbox, "Mirrored")
         self.file = control(W.Text, "File", value=STATE, continuous_update=False)
         self.left, self.right = (
@@ -109,7 +114,9 @@ class SceneEditor(Live):
             found = explained(self, picture, text, side)
             columns.append(column(self, side.title, picture, text, found))
             words.append(told(self.clip, side.title, text, found))
-        return Seen(sheet(f"\u201c{text.strip()}\u201d", columns), " ".join(words))
+        things = ", ".join(each.name for each in self.plan.objects) or "nothing"
+        alt = compared(f"the scene ({things}; {self.plan.background})", text, self.left, self.right)
+        return Seen(sheet(f"\u201c{text.strip()}\u201d", columns), " ".join(words), alt)
 
     def state(self) -> dict[str, object]:
         """What the book's playground opens and `mmel explain --scene` reads."""

@@ -30,7 +30,16 @@ class Explorer(Live):
             columns.append(column(self, side.title, shown, text, found))
             words.append(told(self.clip, side.title, text, found))
         columns.insert(0, [line("picture"), fitted(shown)])
-        return Seen(sheet(f"\u201c{text.strip()}\u201d", columns), " ".join(words))
+        alt = compared(self.subject.name, text, self.left, self.right)
+        return Seen(sheet(f"\u201c{text.strip()}\u201d", columns), " ".join(words), alt)
+
+
+def compared(name: str, text: str, left: Side, right: Side) -> str:
+    """What is to be seen of two methods beside a picture."""
+    return (
+        f"Beside {name} two heat maps over it for the text \u201c{text.strip()}\u201d, by {left.title} and by "
+        f"{right.title}; below each its scale, its score and, where it has some, the values of the words."
+    )
 
 
 def told(clip: Clip, title: str, text: str, found: Attribution) -> str:

@@ -37,7 +37,10 @@ class Ladder(Live):
         ]
         words = f"{name[0].upper()}{name[1:]}; {rung.share.tower:.1%} of the image tower."
         words += f" Rank correlation with the trained map: {alike[step]:.3f}."
-        return Seen(sheet(f"\u201c{text.strip()}\u201d", columns), words)
+        quoted = f"\u201c{text.strip()}\u201d"
+        alt = f"Two heat maps by {self.side.title} over {self.subject.name} for the text {quoted}, of the "
+        alt += f"trained model and of this one: {name}. Beside them the curve of their rank correlation, step by step."
+        return Seen(sheet(quoted, columns), words, alt)
 
     def _so_far(self) -> str:
         return " alone" if self.order.value == "independent" else ", and all above"

@@ -8,7 +8,7 @@ import numpy as np
 from ...clip import Clip
 from ...methods import explain
 from ...scenes.figures import FIGURES
-from .base import CHOICES, Live, Seen
+from .base import CHOICES, Live, Seen, choice
 from .draw import bar, fitted, line, painted, sheet
 
 POOL = ("raw_attention", "grad_eclip", "mmel_working", "chefer", "clip_surgery", "mask_clip", "grad_cam", "edges",
@@ -21,7 +21,7 @@ class Quiz(Live):
 
     def __init__(self, clip: Clip, seed: int = 0):
         self.seed, self.round, self.asked, self.right = seed, 0, 0, 0
-        self.answer = W.ToggleButtons(options=["?"], description="It is", style={"button_width": "11em"})
+        self.answer = choice("It is", ["?"], "11em")
         self.next = W.Button(description="Next map", icon="arrow-right")
         self._ask()
         self.answer.observe(self._count, "value")
@@ -58,7 +58,9 @@ class Quiz(Live):
         right = f"{self.right} of {self.asked} right." if self.asked else "No answer yet."
         verdict = f"It is {self._truth}. " if answered else "Which method made this map? "
         verdict = ("Right. " if self.answer.value == self._truth else "No. ") + verdict if answered else verdict
-        return Seen(sheet(f"\u201c{text}\u201d", columns), verdict + right)
+        maps = f"the heat maps of {', '.join(self.choices)}" if answered else "one heat map without its method's name"
+        alt = f"Beside the scene \u201c{text}\u201d {maps} over it."
+        return Seen(sheet(f"\u201c{text}\u201d", columns), verdict + right, alt)
 
     def _map(self, choice: str):
         """A method's map of the question's pair."""

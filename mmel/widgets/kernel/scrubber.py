@@ -13,7 +13,7 @@ from ...loading.images import seen
 from ...loading.inputs import prepare_images, prepare_texts
 from ...metrics import auc, deletion_curve, insertion_curve
 from ...metrics.fills import FILLS
-from .base import Live, Seen, Side, Subject, control, explained
+from .base import Live, Seen, Side, Subject, choice, control, explained
 from .draw import bar, fitted, line, painted, plotted, sheet
 
 STEPS = 20
@@ -26,7 +26,7 @@ class Scrubber(Live):
     def __init__(self, clip: Clip):
         self.subject = Subject(clip, self)
         self.side = Side(clip, self, "Method", "grad_eclip")
-        self.kind = W.ToggleButtons(options=list(KINDS), description="Curve")
+        self.kind = choice("Curve", KINDS, "9em")
         self.fill = control(W.Dropdown, "Filled with", options=list(FILLS), value="mean")
         self.step = control(W.IntSlider, "Step", min=0, max=STEPS, value=5)
         self.watch(self.kind, self.fill, self.step)
@@ -50,7 +50,10 @@ class Scrubber(Live):
             [line(f"score {values[step]:.3f}"), plotted(shares, values, step, f"share of the pixels {deed}")],
         ]
         words = f"{share:.0%} of the pixels {deed}: score {values[step]:.3f}. Area under the {kind} curve: {area:.4f}."
-        return Seen(sheet(f"\u201c{text.strip()}\u201d", columns), words)
+        quoted = f"\u201c{text.strip()}\u201d"
+        alt = f"A heat map by {self.side.title} over {self.subject.name} for the text {quoted}; the picture "
+        alt += f"with {share:.0%} of the pixels {deed}; and the {kind} curve of the score with a dot at this step."
+        return Seen(sheet(quoted, columns), words, alt)
 
     def _curve(self, shown: Image.Image, text: str, map, kind: str, fill: str):
         """The whole curve, scored in one batch."""

@@ -8,7 +8,6 @@ function render({ model, el }) {
   place.setAttribute("aria-label", "The scene. Arrow keys move the chosen emoji, plus and minus scale it, Delete takes it away, Page Up and Page Down choose another.");
   place.style.cssText = "position: relative; width: min(336px, 90vw); aspect-ratio: 1; touch-action: none; cursor: grab; margin: 4px 0";
   const picture = document.createElement("img"), frame = document.createElement("div");
-  picture.alt = "The scene as it is drawn now";
   picture.draggable = false;
   picture.style.cssText = "position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; display: block; filter: none";
   frame.style.cssText = "position: absolute; pointer-events: none; border: 2px solid #d55e00; outline: 1px solid #fff; border-radius: 4px; box-sizing: border-box";
@@ -29,7 +28,8 @@ function render({ model, el }) {
     picture.src = url;
   }
   function mark() {
-    const object = chosen(), share = (value) => `${100 * value / size}%`;
+    const object = chosen(), share = (value) => `${100 * value / size}%`, names = model.get("objects").map((each) => each.name);
+    picture.alt = `The scene as it is drawn now, from back to front: ${names.join(", ") || "nothing"}. Chosen: ${object ? object.name : "none"}.`;
     frame.hidden = !object;
     if (object) Object.assign(frame.style, { left: share(object.x - object.size / 2), top: share(object.y - object.size / 2), width: share(object.size), height: share(object.size) });
   }

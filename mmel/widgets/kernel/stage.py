@@ -17,11 +17,12 @@ class Stage(anywidget.AnyWidget):
     _esm = files(__package__).joinpath("stage.js").read_text(encoding="utf-8")
     size = T.Int(SIZE).tag(sync=True)
     picture = T.Bytes().tag(sync=True)  # PNG
-    objects = T.List().tag(sync=True)  # x, y and size of each, in pixels of the scene
+    objects = T.List().tag(sync=True)  # name, and x, y and size in pixels of the scene, of each from back to front
     chosen = T.Int(-1).tag(sync=True)
     wish = T.Dict({"number": 0}).tag(sync=True)
 
     def show(self, plan: Plan, chosen: int) -> None:
         """Draw a plan, with a frame around the chosen object."""
-        objects = [{"x": each.x, "y": each.y, "size": each.size} for each in plan.objects]
-        self.picture, self.objects, self.chosen = png(Scene(plan).image), objects, chosen
+        objects = [{"name": each.name, "x": each.x, "y": each.y, "size": each.size} for each in plan.objects]
+        with self.hold_sync():
+            self.picture, self.objects, self.chosen = png(Scene(plan).image), objects, chosen
