@@ -11,6 +11,27 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
+class Window(NamedTuple):
+    """Where a map lies on its picture: a box of whole pixels, `bottom` and `right` no longer in it.
+
+    All of the picture, or the part of it that the model saw: `mmel.loading.windows.window_of`.
+    """
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.bottom - self.top, self.right - self.left
+
+    def cut(self, values):
+        """This part of an array or a tensor [..., rows, columns]."""
+        return values[..., self.top : self.bottom, self.left : self.right]
+
+
 @dataclass(frozen=True, eq=False)
 class LayerTrace:
     """One residual block of one tower, with its graph alive.

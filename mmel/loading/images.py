@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import ImageError, NotANumber
+from .windows import window_of
 
 if TYPE_CHECKING:
     from ..clip import Clip
@@ -51,7 +52,7 @@ def seen(clip: Clip, picture: Image.Image) -> Image.Image:
     """What the model saw of a picture: the same part of it, in as many pixels as the picture has there.
 
     The picture goes through those steps of the model's transform that make pictures of pictures. Where they cut a
-    square from the middle of a larger picture, the same square is cut from the picture itself.
+    square from the middle of a larger picture, `window_of` is cut from the picture itself.
     """
     small, cut = picture, False
     for step in getattr(clip.preprocess, "transforms", ()):
@@ -60,7 +61,9 @@ def seen(clip: Clip, picture: Image.Image) -> Image.Image:
             break
         small, cut = after, cut or type(step).__name__ == "CenterCrop"
     if cut and min(picture.size) > max(small.size):
-        return ImageOps.fit(picture, (min(*picture.size, LARGEST),) * 2, Image.Resampling.LANCZOS)
+        window = window_of(clip, picture.size[::-1])
+        box = (window.left, window.top, window.right, window.bottom)
+        return picture.crop(box).resize((min(*picture.size, LARGEST),) * 2, Image.Resampling.LANCZOS)
     return small
 
 

@@ -39,7 +39,8 @@ def deletion_curve(
     fill="mean",  # noise, black, blur, mean, a number, a colour, a picture; or one of these for each kind of curve
     ends: str = "both",  # end points scored too: original, empty, both, none
     seed: int = 0,  # of the noise, the same as `torch.manual_seed`
-    order=None,  # indices of the flat map, first those edited first; None: by falling value
+    order=None,  # indices of the flat picture, first those edited first; None: by falling value
+    window=None,  # (top, left, bottom, right) of the picture, where the map lies; None: on all of it
     batch_size: int | None = None,  # pictures in one call of `score`; None: all
 ) -> Curve:
     """Sec. 4.2 (3): the score while pixels are taken away, those with the highest map values first.
@@ -47,8 +48,9 @@ def deletion_curve(
     `image` is what is edited: a PIL picture, bytes [rows, columns, 3], or floats [3, rows, columns]; `score` gets
     batches of the same type (a list of PIL pictures, else [batch, ...]), prepares them for its model by itself, and
     gives back one number a picture (or one row of numbers). `map`: [rows, columns], bilinearly upsampled where it is
-    smaller than the picture. Equal map values are edited in reading order. Errors: ShapeMismatch, NotANumber (in map,
-    picture or scores), UnknownName, BadSetting.
+    smaller than the picture, or than its window: a model sees the middle of a picture that is not square. Equal map
+    values are edited in reading order, and so, last, is what lies outside of the window. Errors: ShapeMismatch,
+    NotANumber (in map, picture or scores), UnknownName, BadSetting.
 
     Notes
     -----
@@ -56,7 +58,8 @@ def deletion_curve(
     Only where `fraction` is 1 do the edits reach each pixel: they are of equal, whole size, as the official ones.
     """
     settings = {"steps": steps, "every": every, "fraction": fraction, "fill": fill, "ends": ends}
-    return scored(score, deletion_edits(image, map, **settings, seed=seed, order=order), batch_size=batch_size)
+    edits = deletion_edits(image, map, **settings, seed=seed, order=order, window=window)
+    return scored(score, edits, batch_size=batch_size)
 
 
 def insertion_curve(
@@ -71,6 +74,7 @@ def insertion_curve(
     ends: str = "both",
     seed: int = 0,
     order=None,
+    window=None,
     batch_size: int | None = None,
 ) -> Curve:
     """Sec. 4.2 (4): the score while pixels are put back on a filled picture, those with the highest map values first.
@@ -79,7 +83,8 @@ def insertion_curve(
     the point before it may stand at `fraction`.
     """
     settings = {"steps": steps, "every": every, "fraction": fraction, "fill": fill, "ends": ends}
-    return scored(score, insertion_edits(image, map, **settings, seed=seed, order=order), batch_size=batch_size)
+    edits = insertion_edits(image, map, **settings, seed=seed, order=order, window=window)
+    return scored(score, edits, batch_size=batch_size)
 
 
 @torch.no_grad()

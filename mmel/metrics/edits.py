@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from .. import maps
+from ..errors import BadSetting
+from ..types import Window
 from .canvas import Canvas, give_back, read_canvas, sent
 from .checks import one_map
 from .fills import filled
@@ -63,35 +67,50 @@ class Edits:
 
 
 def deletion_edits(
-    image, map, *, steps=20, every=1, fraction=1.0, fill="mean", ends="both", seed=0, order=None
+    image, map, *, steps=20, every=1, fraction=1.0, fill="mean", ends="both", seed=0, order=None, window=None
 ) -> Edits:
     """The pictures of `deletion_curve`, with the same settings."""
-    return _edits(image, map, "deletion", steps, every, fraction, fill, ends, seed, order)
+    return _edits(image, map, "deletion", steps, every, fraction, fill, ends, seed, order, window)
 
 
 def insertion_edits(
-    image, map, *, steps=20, every=1, fraction=1.0, fill="mean", ends="both", seed=0, order=None
+    image, map, *, steps=20, every=1, fraction=1.0, fill="mean", ends="both", seed=0, order=None, window=None
 ) -> Edits:
     """The pictures of `insertion_curve`, with the same settings."""
-    return _edits(image, map, "insertion", steps, every, fraction, fill, ends, seed, order)
+    return _edits(image, map, "insertion", steps, every, fraction, fill, ends, seed, order, window)
 
 
-def _edits(image, map, kind: str, steps, every, fraction, fill, ends, seed, order) -> Edits:
+def _edits(image, map, kind: str, steps, every, fraction, fill, ends, seed, order, window) -> Edits:
     canvas, inserting = read_canvas(image), kind == "insertion"
     check_steps(steps, every, fraction)
+    window = _window(window, canvas.size)
     map = sent(one_map(map), canvas.pixels.device)
-    map = map if tuple(map.shape) == canvas.size else maps.stretched(map[None], canvas.size)[0]
-    order, total = ranking(map.flatten(), order), map.numel()
+    map = map if tuple(map.shape) == window.size else maps.stretched(map[None], window.size)[0]
+    order, total = ranking(_laid(map, window, canvas.size, -torch.inf), order), len(canvas.pixels)
     empty = canvas._replace(pixels=filled(own_fill(fill, kind), canvas, order, seed))
     start, finish = (empty, canvas) if inserting else (canvas, empty)
     soft = None
     if steps is None:
-        soft = maps.normalize(map[None])[0].flatten().to(_wide(canvas))
+        soft = _laid(maps.normalize(map[None])[0], window, canvas.size, 0.0).to(_wide(canvas))
         middle = [float(soft.double().mean())]
     else:
         middle = [count / total for count in even_counts(total, steps, every, fraction)]
     points = with_ends(middle, ends, inserting, reaches_all(steps, every, fraction), (0.0, 1.0))
     return Edits(torch.tensor(points, dtype=torch.float64), order, start, finish, soft)
+
+
+def _window(given: Sequence[int] | None, size: tuple[int, int]) -> Window:
+    """Where the map lies, checked; all of the picture where nothing is said."""
+    window = Window(0, 0, *size) if given is None else Window(*given)
+    if not (0 <= window.top < window.bottom <= size[0] and 0 <= window.left < window.right <= size[1]):
+        raise BadSetting(f"a window (top, left, bottom, right) lies in its picture of {size}; got {tuple(window)}.")
+    return window
+
+
+def _laid(map: Float[Tensor, "rows columns"], window: Window, size: tuple[int, int], around: float) -> Tensor:
+    """The values of all pixels of the picture, in reading order: those of the map, and `around` outside of it."""
+    sides = (window.left, size[1] - window.right, window.top, size[0] - window.bottom)
+    return (F.pad(map, sides, value=around) if any(sides) else map).flatten()
 
 
 def _wide(canvas: Canvas) -> torch.dtype:

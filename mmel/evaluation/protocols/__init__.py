@@ -68,7 +68,10 @@ SHEETS: dict[str, Sheet] = {
         "100, every tenth scored",
         "half: 0.5 % of the pixels a step",
         "accuracy @1 and @5 against the true label",
-        "the source picture's; resize and crop come after the edit",
+        "the source picture's; resize and crop come after the edit. Of a picture that is not square, Grad-ECLIP, MMEL, "
+        "Grad-CAM, MaskCLIP and raw attention explain all of it at its own size, sides rounded to whole patches and "
+        "the shorter one 640 pixels at most; the map of any other method lies on the crop that the model sees, and "
+        "pixels outside of it come last, in reading order",
         "the whole picture only: first in deletion, last in insertion",
         "the second half of the pixels, and how sure the model is; pixels outside of the crop are edited for nothing",
     ),
@@ -77,7 +80,8 @@ SHEETS: dict[str, Sheet] = {
         "20, all scored",
         "all of the pixels",
         "probability of the true label, the model's own scale of cosines",
-        "the source picture's",
+        "the source picture's; the map lies on the crop that the model sees, and pixels outside of it come last, in "
+        "reading order",
         "both",
         "whether the prediction itself changes",
     ),
@@ -95,9 +99,10 @@ SHEETS: dict[str, Sheet] = {
         "none",
         "segmentation: above the map's mean",
         "exact masks: highest pixel, share of the mass, overlap, objects found",
-        "the mask's; the map upsampled bilinearly",
+        "the mask's, cut to the crop that the model sees; the map upsampled bilinearly onto that crop",
         "none",
-        "whether the model looked there: a map may be right about the world and wrong about the model",
+        "whether the model looked there: a map may be right about the world and wrong about the model; things of which "
+        "no pixel lies in the crop are not asked for and need not be found",
     ),
     "words": Sheet(
         "none: nothing is edited",
@@ -140,7 +145,8 @@ SHEETS: dict[str, Sheet] = {
         "20, all scored",
         "a quarter, a half and all of the pixels",
         "cosine, probability and hit @1",
-        "the source picture's",
+        "the source picture's; the map lies on the crop that the model sees, and pixels outside of it come last, in "
+        "reading order",
         "both, the whole picture only, none",
         "texts",
     ),

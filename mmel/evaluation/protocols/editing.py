@@ -14,18 +14,23 @@ from torch import Tensor
 from ...clip import Clip
 from ...metrics import Edits, deletion_edits, insertion_edits
 from ...metrics.canvas import sent
+from ...types import Window
 from .scoring import embed_pixels, ready
 
 EDITS = {"deletion": deletion_edits, "insertion": insertion_edits}
 
 
 class Ask(NamedTuple):
-    """One curve that is asked for: `settings` are those of `mmel.metrics.deletion_curve`, `fill` by its name."""
+    """One curve that is asked for: `settings` are those of `mmel.metrics.deletion_curve`, `fill` by its name.
+
+    `window`: where on the picture the map lies; None: on all of it.
+    """
 
     kind: str
     map: Float[Tensor, "rows columns"]
     settings: Mapping[str, object]
     seed: int = 0
+    window: Window | None = None
 
 
 class Question(NamedTuple):
@@ -77,7 +82,7 @@ def cosines_of(
 
 
 def _edits(pixels: UInt8[Tensor, "rows columns 3"], ask: Ask) -> Edits:
-    return EDITS[ask.kind](pixels, ask.map, **ask.settings, seed=ask.seed)
+    return EDITS[ask.kind](pixels, ask.map, **ask.settings, seed=ask.seed, window=ask.window)
 
 
 def _keys(ask: Ask, edits: Edits) -> Iterable[tuple]:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ...metrics import energy_pointing_game, multi_object_recall, pointing_game, segmentation_scores
+from ...types import Window
 
 SCORES = ("pixel_accuracy", "mean_iou", "average_precision")
 
@@ -38,14 +39,19 @@ def objects_found(map: Float[Tensor, "rows columns"], named: Named) -> dict[str,
     return {name: float(multi_object_recall(map, list(masks))[0]) for name, masks in found.items() if len(masks)}
 
 
-def named_by(scene, caption) -> Named:
-    """The visible masks of the objects that a scene's caption names, and of those in one of its relations."""
+def named_by(scene, caption, window: Window | None = None) -> Named:
+    """Masks of the objects that a scene's caption names and the model sees, and of those in one of its relations."""
     objects = sorted({index for word in caption.words if word.role in ("object", "count") for index in word.objects})
     related = sorted({index for word in caption.words if word.role == "relation" for index in word.objects})
-    seen = [[scene.masks[index] for index in some if scene.masks[index].any()] for some in (objects, related)]
-    return Named(*seen)
+    cut = [[_cut(scene.masks[index], window) for index in some] for some in (objects, related)]
+    return Named(*([mask for mask in some if mask.any()] for some in cut))
 
 
-def questions_of(masks) -> dict[str, Bool[Tensor, "rows columns"]]:
-    """Name -> mask of each thing of a sample that can be seen."""
-    return {name: torch.from_numpy(np.asarray(mask, bool)) for name, mask in masks.items() if np.any(mask)}
+def questions_of(masks, window: Window | None = None) -> dict[str, Bool[Tensor, "rows columns"]]:
+    """Name -> mask of each thing of a sample that can be seen, cut to `window`: what the model sees of the picture."""
+    cut = {name: _cut(np.asarray(mask, bool), window) for name, mask in masks.items()}
+    return {name: torch.from_numpy(mask.copy()) for name, mask in cut.items() if mask.any()}
+
+
+def _cut(mask: Bool[np.ndarray, "rows columns"], window: Window | None) -> Bool[np.ndarray, "height width"]:
+    return mask if window is None else window.cut(mask)

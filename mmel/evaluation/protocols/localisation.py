@@ -12,10 +12,12 @@ from torch import Tensor
 
 from ...clip import Clip, embed_text
 from ...errors import DatasetError
+from ...types import Window
 from ..protocol import Measurement, Row
 from .finding import Named, judged_maps, named_by, objects_found, questions_of
 from .making import image_maps
-from .scoring import class_embeds, pixels_of
+from .scoring import class_embeds
+from .seeing import cropped
 
 
 class Asked(NamedTuple):
@@ -27,7 +29,11 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True)
 class Localisation:
-    """One map for each thing in the picture, judged on its mask, and one for the caption, judged on all of them."""
+    """One map for each thing in the picture, judged on its mask, and one for the caption, judged on all of them.
+
+    Masks are cut to what the model sees of the picture, where the map lies, and the map is raised to their size. A
+    thing of which the model sees no pixel is not asked for, and does not count as one to be found.
+    """
 
     name: str = "localisation"
     wants_pixels = True  # of each sample, made once for all rows
@@ -40,13 +46,13 @@ class Localisation:
 
     def measure(self, clip: Clip, state: Asked, example, row: Row, seed: int) -> Iterator[Measurement]:
         """The localisation scores of one picture; objects in a relation only where a caption of the world has one."""
-        masks = questions_of(example.masks or {})
+        pixels, window = cropped(clip, example)
+        masks = questions_of(example.masks or {}, window)
         names = [name for name in masks if name in state.places]
         if not names:
-            raise DatasetError(f"{example.key} has no mask of a known class, which localisation needs.")
-        pixels = pixels_of(clip, example)
+            raise DatasetError(f"{example.key} has no mask of a known class that the model sees, to localise.")
         asked = state.embeds[[state.places[name] for name in names]]
-        named = _spoken(example, masks)
+        named = _spoken(example, masks, window)
         embeds = torch.cat([asked, embed_text(clip, named[0]).detach()]) if named else asked
         maps = image_maps(clip, row, pixels.expand(len(embeds), -1, -1, -1), embeds, seed).cpu()
         found = judged_maps(maps[: len(names)], torch.stack([masks[name] for name in names]))
@@ -56,13 +62,13 @@ class Localisation:
             yield Measurement("image", metric, value, [])
 
 
-def _spoken(example, masks) -> tuple[str, Named] | None:
+def _spoken(example, masks, window: Window) -> tuple[str, Named] | None:
     """A caption and what it names: exactly, in the bundled world, where one with a relation comes first."""
     scene = getattr(example, "scene", None)
     if scene is not None and scene.captions:
         related = [each for each in scene.captions if any(word.role == "relation" for word in each.words)]
         caption = (related or scene.captions)[0]
-        return caption.text, named_by(scene, caption)
+        return caption.text, named_by(scene, caption, window)
     if not example.captions:
         return None
     return example.captions[0], Named([mask.numpy() for mask in masks.values()], [])

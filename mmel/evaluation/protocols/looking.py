@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...errors import BadSetting
 from ...metrics import FILLS, step_auc
+from ...types import Window
 from .editing import Ask, Embedded, cosines_of
 
 STEPS = 20  # of a curve; a multiple of 4, so that every fraction ends on one
@@ -38,12 +39,15 @@ class View(NamedTuple):
 VIEWS = tuple(View(*each) for each in product(("deletion", "insertion"), FILLS, SCORES, FRACTIONS, ENDS))
 
 
-def asks_of(map: Float[Tensor, "rows columns"], seed: int, steps: int = STEPS) -> list[Ask]:
+def asks_of(
+    map: Float[Tensor, "rows columns"], seed: int, steps: int = STEPS, window: Window | None = None
+) -> list[Ask]:
     """The curves that every view can be read from: one a kind and fill, over the whole picture."""
     if steps < 8 or steps % 4:
         raise BadSetting(f"steps is a multiple of 4 from 8 on, so that a quarter of them is a curve; got {steps!r}.")
     how = {"steps": steps, "fraction": 1.0, "ends": "both"}
-    return [Ask(kind, map, {**how, "fill": fill}, seed) for kind in ("deletion", "insertion") for fill in FILLS]
+    pairs = product(("deletion", "insertion"), FILLS)
+    return [Ask(kind, map, {**how, "fill": fill}, seed, window) for kind, fill in pairs]
 
 
 def areas_of(

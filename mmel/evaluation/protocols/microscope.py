@@ -10,13 +10,16 @@ from ..protocol import Measurement, Row
 from .editing import Question, embedded_curves
 from .looking import STEPS, areas_of, asks_of
 from .making import image_maps
-from .scoring import pixels_of
+from .seeing import cropped
 from .table2 import Classes, Table2
 
 
 @dataclass(frozen=True)
 class Microscope:
-    """A map for the true label, and the area of each of `looking.VIEWS`: of 156 pictures a map with 20 steps."""
+    """A map for the true label, and the area of each of `looking.VIEWS`: of 156 pictures a map with 20 steps.
+
+    The map lies on what the model sees of the picture; pixels outside of that are edited last, in reading order.
+    """
 
     path: str = "device"
     steps: int = STEPS
@@ -34,10 +37,11 @@ class Microscope:
 
     def ask(self, clip: Clip, state: Classes, example, row: Row, seed: int) -> Question:
         """The curves to embed, alone or together with those of other pictures, and how they are read."""
-        (map,) = image_maps(clip, row, pixels_of(clip, example), state.embeds[[example.label]], seed).cpu()
+        look = cropped(clip, example)
+        (map,) = image_maps(clip, row, look.pixels, state.embeds[[example.label]], seed).cpu()
 
         def read(curves) -> Iterator[Measurement]:
             for name, area in areas_of(curves, state.embeds, example.label, state.scale, self.steps).items():
                 yield Measurement("image", name, area, [])
 
-        return Question(example.image, asks_of(map, seed, self.steps), read)
+        return Question(example.image, asks_of(map, seed, self.steps, look.window), read)

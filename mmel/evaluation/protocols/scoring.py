@@ -14,11 +14,10 @@ from torch import Tensor
 from ... import clip as clips
 from ...clip import Clip, normalize_pixels, prepare_images, prepare_texts, scoring
 from ...errors import TextError, UnsupportedModel
+from ...loading.windows import GEOMETRY, VALUES
 from ...metrics.canvas import sent
 from ...types import PLAIN
 
-GEOMETRY = ("Resize", "CenterCrop")  # steps of a picture transform that take pixels as well as pictures
-SKIPPED = ("MaybeConvertMode", "MaybeToTensor", "ToTensor", "_convert_to_rgb", "function")
 PATHS = ("exact", "device")
 
 
@@ -44,7 +43,7 @@ def device_pixels(clip: Clip, pictures: UInt8[Tensor, "batch rows columns 3"]) -
         elif name == "Normalize":
             mean, std = (sent(torch.as_tensor(each, dtype=clip.dtype), clip.device) for each in (step.mean, step.std))
             pixels = normalize_pixels(pixels.to(clip.dtype).div_(255), mean, std)  # the step itself would wait
-        elif name not in SKIPPED:
+        elif name not in VALUES:
             raise UnsupportedModel(
                 f"the picture transform of {clip.name!r} has a step {name!r} that is not known to work on pixels: "
                 "score by path='exact', which sends every picture through the transform itself."

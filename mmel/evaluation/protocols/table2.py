@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -17,7 +18,8 @@ from ...types import PLAIN
 from ..protocol import Measurement, Row
 from .editing import Ask, Embedded, Question, cosines_of, embedded_curves
 from .making import image_maps
-from .scoring import class_embeds, embed_pixels, pixels_of
+from .scoring import class_embeds, embed_pixels
+from .seeing import OWN_SIZE, cropped, uncropped
 
 KINDS = ("deletion", "insertion")
 KS = (1, 5)
@@ -37,11 +39,19 @@ class Table2:
 
     `official`: accuracy @1 and @5 while 100 steps of 0.5 % of the source picture's pixels become noise (deletion) or
     come back from black (insertion). `full`: the probability of the label while all of the picture goes.
+
+    Of a picture that is not square the model sees the middle, and there the map lies; pixels outside of it are edited
+    last, in reading order. In `official` the methods of `own_size` explain all of the picture at its own size.
+
+    Notes
+    -----
+    The official scripts stretch maps of the middle over all of the picture; here they lie where they belong.
     """
 
     protocols: tuple[str, ...] = ("official", "full")
     targets: tuple[str, ...] = ("true", "predicted")
     path: str = "device"  # "exact": every edited picture goes through PIL
+    own_size: tuple[str, ...] = OWN_SIZE  # methods
     classes: Classes | None = None  # what `prepare` made for another evaluation; None: made anew
     name: str = "table2"
     wants_pixels = True  # of each sample, made once for all rows
@@ -64,13 +74,21 @@ class Table2:
         """The curves to embed, alone or together with those of other pictures, and how they are read."""
         if example.label is None:
             raise DatasetError(f"{example.key} has no label, which table2 needs.")
-        pixels = pixels_of(clip, example)
-        seen = embed_pixels(replace(clip, scoring=PLAIN), pixels)  # it decides what is explained
+        own = cropped(clip, example)
+        whole = uncropped(clip, example, own) if row.method in self.own_size and "official" in self.protocols else own
+        seen = embed_pixels(replace(clip, scoring=PLAIN), own.pixels)  # it decides what is explained
         predicted = int((seen[0] @ state.embeds.T).argmax())
         labels = {"true": example.label, "predicted": predicted}
         wanted = list(dict.fromkeys(labels[target] for target in self.targets))
-        maps = image_maps(clip, row, pixels.expand(len(wanted), -1, -1, -1), state.embeds[wanted], seed).cpu()
-        asks = [Ask(kind, map, PROTOCOLS[p], seed) for map in maps for p in self.protocols for kind in KINDS]
+        looks = {protocol: whole if protocol == "official" else own for protocol in self.protocols}
+        maps = {
+            window: image_maps(clip, row, pixels.expand(len(wanted), -1, -1, -1), state.embeds[wanted], seed).cpu()
+            for window, pixels in {look.window: look.pixels for look in looks.values()}.items()
+        }
+        asks = [
+            Ask(kind, maps[looks[p].window][place], PROTOCOLS[p], seed, looks[p].window)
+            for place, p, kind in product(range(len(wanted)), self.protocols, KINDS)
+        ]
         return Question(example.image, asks, lambda curves: self._read(curves, state, example.label, labels, wanted))
 
     def _read(self, curves: Sequence[Embedded], state: Classes, label: int, labels, wanted) -> Iterator[Measurement]:
