@@ -6,6 +6,7 @@ DEVICE ?= auto
 SEED ?= 0
 PORT ?= 8000
 THREADS ?= 1
+FIG ?=
 JOBS = $(or $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS))),2)
 
 PY = $(VENV)/bin/python
@@ -30,8 +31,7 @@ help:
 	@echo "make serve      build the book and show it on 127.0.0.1   [PORT=$(PORT)]"
 	@echo "make train      train the bundled model again   [SEED=$(SEED)]"
 	@echo "make bench      time the methods and the evaluation on this machine"
-	@echo "make verify     check weights, scenes and the ledger of claims; with FIG=5 or FIG=table2 that figure or table of"
-	@echo "                the paper again (its notebook up to there), or FIG=NAME as it stands under each figure and table"
+	@echo "make verify     check weights, scenes and the ledger of claims; with FIG=5, FIG=table2 or a page's FIG: its notebook again, up to it"
 	@echo "make clean      remove what was built, but not $(VENV)"
 
 env: $(STAMP)

@@ -122,7 +122,8 @@ def footer(name: str, made: dict, numbers: str) -> str:
     machine = made["machine"]
     rows = {
         "Command": f"<code>make reproduce PROFILE={escape(made['profile'])}</code>, or this page alone: "
-        f"<code>make verify FIG={escape(name)}</code>",
+        f"<code>make verify FIG={escape(name)}</code>; one figure or table: the command under it, which runs this "
+        "notebook to the end of that section",
         "Commit": f"<code>{escape(made['commit'][:12] or 'no repository')}</code>{changed}",
         "Settings": escape(settings) or "the notebook's own",
         "Data and weights": ", ".join(
