@@ -148,9 +148,9 @@ def explain(
     Explains the cosine of the pair: attention-weighed values over all blocks and some faded pictures, times what the
     patch's content gives to the score, spread by likeness. Image only. Chosen among counted candidates on the
     validation split of the bundled world. What counts was fixed in advance: 12 comparisons with Grad-ECLIP over all
-    blocks on two test splits and two models. benchmarks/plus_log.jsonl has every reading of test scenes with how many it
-    won (not all, the first time), and the chapter "Make it work" says what each is worth, with Chefer's method beside
-    it, which is better in some of them.
+    blocks on two test splits and two models. benchmarks/plus_log.jsonl has every reading of test scenes and how many of
+    them it won (not all, the first time); the chapter "Make it work" says what each reading is worth, with Chefer's
+    method beside it.
 
     .. math:: \text{softmax}(\cos(k_i, k_j) / t) \; (\textstyle\sum_s E^{(s)} \odot \sum_s C^{(s)})
 
