@@ -147,10 +147,10 @@ def explain(
 
     Explains the cosine of the pair: attention-weighed values over all blocks and some faded pictures, times what the
     patch's content gives to the score, spread by likeness. Image only. Chosen among counted candidates on the
-    validation split of the bundled world. On the shipped weights it is better than Grad-ECLIP over all blocks in all 12
-    comparisons that were asked for in advance (two test splits, two models: benchmarks/plus.json); the test splits were
-    read twice, once for each pair of weights (benchmarks/plus_log.jsonl). Chefer's method has the larger insertion area
-    in crowded scenes.
+    validation split of the bundled world. What counts was fixed in advance: 12 comparisons with Grad-ECLIP over all
+    blocks on two test splits and two models. benchmarks/plus_log.jsonl has every reading of test scenes and how many of
+    them it won (not all, the first time); the chapter "Make it work" says what each reading is worth, with Chefer's
+    method beside it.
 
     .. math:: \text{softmax}(\cos(k_i, k_j) / t) \; (\textstyle\sum_s E^{(s)} \odot \sum_s C^{(s)})
 
