@@ -16,6 +16,7 @@ NOTEBOOKS = $(wildcard notebooks/*.ipynb)
 RUN = $(PY) tools/run_notebooks.py --device $(DEVICE) --threads $(THREADS) --jobs $(JOBS)
 BOOK = $(VENV)/bin/jupyter-book build . --path-output book --quiet -W -n --keep-going
 FRESH = book/_build/.fresh
+OTHERS = runs/others
 FORGET = { rm -rf book/_build; echo "The book did not build: see the warnings above." >&2; exit 1; }
 
 export JUPYTER_PREFER_ENV_PATH = 1
@@ -79,7 +80,9 @@ train: $(STAMP)
 	$(PY) -m mmel.training --seed $(SEED) --device $(DEVICE)
 
 bench: $(STAMP)
-	$(PY) benchmarks/run.py
+	@test -d $(OTHERS) || $(PY) -m pip install --quiet --no-deps --target $(OTHERS) --requirement benchmarks/others.txt || \
+	echo "grad-cam could not be installed: it is left out."
+	PYTHONPATH=$(OTHERS) $(PY) benchmarks/run.py
 	$(PY) benchmarks/evaluation.py
 	$(PY) benchmarks/page.py
 

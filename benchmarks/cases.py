@@ -176,6 +176,6 @@ def grad_cam_package(visual: torch.nn.Module, pixels: torch.Tensor, score: Calla
 
     def run() -> object:
         with GradCAM(model=Scored(), target_layers=[layer], reshape_transform=grid) as cam:
-            return cam(input_tensor=pixels, targets=[lambda out: out.sum()])
+            return cam(input_tensor=pixels.clone().requires_grad_(), targets=[lambda out: out.sum()])
 
     return run

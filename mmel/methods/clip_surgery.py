@@ -38,12 +38,6 @@ def second_path(clip: Clip, layers: Sequence[LayerTrace]) -> Float[Tensor, "batc
     return tokens
 
 
-def class_token(clip: Clip, last: LayerTrace) -> Float[Tensor, "batch 1 embed"]:
-    """The model's own class token as it leaves the last block, read out: of the contrast's weights nothing else is."""
-    stream = finish_block(blocks(clip, "image")[-1], last.block_in[:, :1], last.attn_out[:, :1])
-    return normalize(wide(image_readout(clip, stream)), dim=-1)
-
-
 def feature_surgery(
     tokens: Float[Tensor, "batch token embed"], texts: Float[Tensor, "batch text embed"]
 ) -> Float[Tensor, "batch patch"]:
@@ -59,12 +53,12 @@ def feature_surgery(
 
 
 def without_empty(
-    patches: Float[Tensor, "batch patch embed"],
+    tokens: Float[Tensor, "batch token embed"],
     text: Float[Tensor, "batch embed"],
     empty: Float[Tensor, " embed"],
 ) -> Float[Tensor, "batch patch"]:
     r"""`clip_feature_surgery` for one text alone: less what the empty text shares, $x \cdot (y - y_0)$."""
-    return torch.einsum("bpe,be->bp", patches, text - empty)
+    return torch.einsum("bte,be->bt", tokens[:, 1:], text - empty)
 
 
 @torch.no_grad()
@@ -129,14 +123,19 @@ def explain(
         text_embed = pairs.text_embed if pairs.tokens is None else embed_text(clip, pairs.tokens)
         text_embed = normalize(wide(text_embed), dim=-1)
         trace = record(clip, Pairs(pairs.images, None, text_embed.to(clip.dtype)), layers=count, modality="image")
-        patches = normalize(wide(image_readout(clip, second_path(clip, trace.image_layers)[:, 1:])), dim=-1)
+        tokens = second_path(clip, trace.image_layers)
+        if contrast is not None:  # the weights of the texts are read from the model's own class token
+            last = trace.image_layers[-1]
+            own = finish_block(blocks(clip, "image")[-1], last.block_in[:, :1], last.attn_out[:, :1])
+            tokens = torch.cat([own, tokens[:, 1:]], 1)
+        tokens = normalize(wide(image_readout(clip, tokens)), dim=-1)
         if contrast is None:
             none = empty_text(clip, templates) if empty is None else empty
-            values = without_empty(patches, text_embed, wide(none.to(clip.device)))
+            values = without_empty(tokens, text_embed, wide(none.to(clip.device)))
         else:
             others = wide(other_texts(clip, contrast, text_embed.shape[1]))
             together = torch.cat([text_embed[:, None], others.expand(len(pairs), *others.shape)], 1)
-            values = feature_surgery(torch.cat([class_token(clip, trace.image_layers[-1]), patches], 1), together)
+            values = feature_surgery(tokens, together)
     image = rearrange(values, "batch (rows columns) -> batch rows columns", rows=trace.grid[0])
     settings = {
         "contrast": contrast,

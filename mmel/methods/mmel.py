@@ -6,7 +6,6 @@ One function for each equation. What the paper leaves open is a field of `MmelSe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import lru_cache
 
 import torch
@@ -154,7 +153,8 @@ def gated(
     for q, theta, base in zip(queries, thetas, bases, strict=True):
         parts = wide(q).split(part, dim=-1)
         shown = base if settings.gate == "each" else whole
-        levels.append(torch.stack([layer_levels(p, counted, shown, theta, settings) for p in parts]).mean(0))
+        each = [layer_levels(p, counted, shown, theta, settings) for p in parts]
+        levels.append(each[0] if len(each) == 1 else torch.stack(each).mean(0))
     preserve = settings.beta if settings.beta_place == "base" else 1.0
     if settings.gate == "each":
         pairs = zip(bases, levels, strict=True)
@@ -247,4 +247,4 @@ def explain(
     )  # fmt: skip
     image = image_part(clip, trace, settings) if "image" in wanted else None
     words = token_map(text_part(clip, trace, settings), trace.eos, clip.context_length) if "text" in wanted else None
-    return Attribution(image, words, trace.score.detach(), "mmel", asdict(settings) | {"modality": modality})
+    return Attribution(image, words, trace.score.detach(), "mmel", {**settings, "modality": modality})
