@@ -147,6 +147,8 @@ def test_the_rule_of_verdicts():
         ({"mean": 1, "low": 0.1, "high": 2, "p": 0.2}, "interval_above", 0, None),
         ({"mean": 1, "low": 0.1, "high": 2, "p": 0.2}, "interval_above", -1, True),
         ({"mean": 1, "low": 0.1, "high": 2, "p": 0.01}, "interval_above", 0, True),
+        ({"mean": 1, "low": 0.1, "high": 2, "count": 5}, "interval_above", 0, None),
+        ({"mean": 1, "low": 0.1, "high": 2, "count": 6}, "interval_above", 0, True),
         ({"at": 4, "low": 2, "high": 6, "p": 0.2}, "interval_above", 9, None),
         ({"at": 4, "low": 2, "high": 6, "p": 0.01}, "interval_above", 9, False),
     ],
@@ -190,7 +192,6 @@ def test_the_ledger_compares_no_mean_without_its_interval():
     [
         ({"measured": {"notebook": "n", "value": "v", "eval": "1"}}, "eval"),
         ({"measured": {"notebook": "n", "value": "v"}}, "one comparison"),
-        ({"measured": {"notebook": "n", "value": "v", "interval_above": 0}}, "an interval"),
         ({"measured": {"notebook": "n", "value": "v", "above": 0}}, "a mean over samples"),
         ({"measured": {"notebook": "n", "value": "v", "interval_above": 0, "exact": "counted"}}, "a mean over samples"),
         ({"paper": {"check": "exec"}}, "the check is one of"),
@@ -206,7 +207,8 @@ def test_a_claim_that_cannot_be_judged_says_why(fields, says):
 
 
 @pytest.mark.parametrize(
-    ("wired", "says"), [({"value": "gone"}, "notes no 'gone'"), ({"field": "gone"}, "no 'gone' in")]
+    ("wired", "says"),
+    [({"value": "gone"}, "notes no 'gone'"), ({"field": "gone"}, "no 'gone' in"), ({}, "an interval was expected")],
 )
 def test_a_claim_wired_to_nothing_is_stale_and_says_why(wired, says):
     wanted = {"notebook": "n", "value": "v", "interval_above": 0, **wired}

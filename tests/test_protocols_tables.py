@@ -167,6 +167,29 @@ def test_cells_bold_and_star_need_certainty():
     assert len(forest(**drawn).axes) == 1
 
 
+def test_differences_are_paired_named_and_marked_by_direction():
+    draw = np.random.default_rng(0)
+    base = draw.random(40)
+    frame = frame_of(mine=base, worse=base + 0.5, better=base - 0.2, close=base + draw.normal(0, 0.3, 40))
+    gaps = cells.differences_of(frame, "image", ["confidence_drop"], "mine", ["worse", "better", "close", "none"])
+    assert set(gaps["image confidence_drop"]) == {f"mine less {name}" for name in ("worse", "better", "close")}
+    gap = gaps["image confidence_drop"]["mine less worse"]
+    assert gap["mean"] == pytest.approx(-0.5) and gap["count"] == 40 and gap["p"] < 0.001
+    head, lines = beside.difference_lines(gaps, digits=1)
+    assert head == ["rows", "samples", "confidence drop"]
+    assert [line[:2] for line in lines] == [[f"`mine` less `{name}`", "40"] for name in ("worse", "better", "close")]
+    worse, better, close = (line[2] for line in lines)
+    assert worse.startswith("**\N{MINUS SIGN}0.5 [") and better.startswith("*0.2") and "*" not in close
+    assert beside.difference_lines({"image confidence_drop": {}}) == (head, [])
+
+
+@pytest.mark.parametrize("table", [1, 2, 3])
+def test_their_rows_are_the_papers_without_mmel(table):
+    names = beside.theirs(paper.read_reported(PAPER, table))
+    assert names[-1] == "grad_eclip_all" and not any(name.startswith("mmel") for name in names)
+    assert set(names) <= set(rows.TABLES[f"table{table}"])
+
+
 def test_reported_numbers_stand_in_a_column_of_their_own(tmp_path):
     frame = frame_of(grad_cam=[0.1, 0.2, 0.3], grad_eclip=[0.2, 0.2, 0.2])
     columns = beside.columns_of(frame, "image", ["confidence_drop"], resamples=100)

@@ -81,7 +81,8 @@ def difference_lines(
     """Head and lines of a table of `differences_of`; bold where MMEL's row is certainly better, italic where worse."""
     pairs = list(dict.fromkeys(pair for gap in gaps.values() for pair in gap))
     chances = {(name, pair): gap["p"] for name, each in gaps.items() for pair, gap in each.items()}
-    sure = {key for key, p in zip(chances, holm(list(chances.values())), strict=True) if p < 0.05}
+    corrected = holm(list(chances.values())) if chances else []
+    sure = {key for key, p in zip(chances, corrected, strict=True) if p < 0.05}
     lines = []
     for pair in pairs:
         cells = [
@@ -89,7 +90,9 @@ def difference_lines(
         ]
         count = max(each[pair]["count"] for each in gaps.values() if pair in each)
         lines.append([f"`{pair.replace(' less ', '` less `')}`", str(count), *cells])
-    return ["rows", "samples", *gaps], lines
+    one = len({name.split()[0] for name in gaps}) == 1  # a modality that is the same in all need not be said
+    heads = [(name.split(" ", 1)[1] if one else name).replace("_", " ") for name in gaps]
+    return ["rows", "samples", *heads], lines
 
 
 def _difference_text(name: str, gap: Mapping[str, float] | None, sure: bool, times: float, digits: int) -> str:

@@ -26,11 +26,12 @@ EXACT: dict[str, Callable[[object, object], bool]] = {  # of what is counted or 
 INTERVALS = ("interval_above", "interval_below")
 COMPARISONS = (*EXACT, *INTERVALS)
 KEYS = {"notebook", "value", "field", "exact", *COMPARISONS}
+LEAST = 6  # samples: with fewer no flips of signs give p below 0.05
 SURE = 0.05  # a p value, where one was noted, decides below this; Holm's where a claim names several intervals
 
 
 class NotNoted(MmelError):
-    """A notebook has run and has no value of the name that a claim is wired to."""
+    """A notebook has run and noted no value, or none with an interval, where a claim is wired to one."""
 
 
 class Measured(NamedTuple):
@@ -82,15 +83,23 @@ def judged(values: Sequence[object], above: bool, bound: float) -> Measured:
     """Intervals against a bound: the claim holds where all lie on its side, fails where one lies on the other side."""
     sides, chances = [side(value, above, bound) for value in values], [p_of(value, bound) for value in values]
     if len(values) == 1:
-        holds = None if chances[0] is not None and chances[0] >= SURE else sides[0]
-        why = f"the interval holds {bound:g}" if sides[0] is None else f"p is not below {SURE:g}"
-        return Measured(holds, text(values[0]) + (f": {why}" if holds is None else ""))
+        why = doubt(values[0], sides[0], chances[0], bound)
+        return Measured(None if why else sides[0], text(values[0]) + why)
     if None in chances:
         raise MmelError("several intervals are judged together by Holm's correction: note each with its p value.")
     sides = [each if p < SURE else None for each, p in zip(sides, holm(chances), strict=True)]
     won, lost = sides.count(True), sides.count(False)
     shown = f"of {len(sides)} differences {won} as claimed, {lost} the other way, {len(sides) - won - lost} undecided"
     return Measured(False if lost else True if won == len(sides) else None, f"{shown} (after Holm's correction)")
+
+
+def doubt(value: object, on: bool | None, p: float | None, bound: float) -> str:
+    """Why one interval decides nothing; empty where it decides."""
+    if isinstance(value, Mapping) and value.get("count", LEAST) < LEAST:
+        return ": too few"
+    if on is None:
+        return f": the interval holds {bound:g}"
+    return f": p is not below {SURE:g}" if p is not None and p >= SURE else ""
 
 
 def side(value: object, above: bool, bound: float) -> bool | None:
@@ -148,7 +157,7 @@ def interval(value: object) -> tuple[float, float]:
     if isinstance(value, list) and len(value) >= 2:
         low, high = value[:2] if len(value) == 2 else value[1:3]
         return number(low), number(high)
-    raise MmelError(f"an interval was expected, as [mean, low, high] or low and high; got {value!r}.")
+    raise NotNoted(f"an interval was expected, as [mean, low, high] or low and high; got {value!r}.")
 
 
 def text(value: object) -> str:
