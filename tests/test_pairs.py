@@ -84,7 +84,7 @@ def test_a_new_line_takes_the_place_of_the_old_one(tmp_path):
     assert [line["pair"] for line in kept] == ["3.11-lock", "3.12-oldest", "3.11-newest"] and kept[0]["failed"] == 2
     assert json.loads(path.read_text()) == kept
     told = pairs.sentence(kept)
-    assert told.count("\n* ") == 2 and told.endswith("Not tried yet: 3.11-lock, 3.13-lock.")
+    assert told.count("\n* ") == 2 and told.endswith("Not tried by it yet: 3.11-lock, 3.13-lock.")
     assert "macOS" in pairs.sentence(kept[:2])
 
 

@@ -119,12 +119,10 @@ def sentence(lines: list[dict[str, object]]) -> str:
     ]
     away = [name for name in PAIRS if name not in {line["pair"] for line in good}]
     away += ["macOS"] * (not any(line["system"].startswith("Darwin") for line in good))
-    head = [
-        "`python tools/pairs.py` installs a pair of versions and runs the tests that need neither browser nor notebook."
-    ]
-    head[0] += " These pass:" if told else ""
-    rest = [f"Not tried yet: {', '.join(away)}."] if away else []
-    return "\n\n".join([*head, *(["\n".join(told)] if told else []), *rest])
+    head = "`python tools/pairs.py` installs pairs of versions and runs the tests that need neither browser nor notebook."
+    head += " These pass:" if told else ""
+    rest = [f"Not tried by it yet: {', '.join(away)}."] if away else []
+    return "\n\n".join([head, *(["\n".join(told)] if told else []), *rest])
 
 
 def write(lines: list[dict[str, object]], path: Path = ROOT / "README.md") -> None:
