@@ -111,16 +111,18 @@ def record(found: dict[str, object], path: Path = RESULTS) -> list[dict[str, obj
 def sentence(lines: list[dict[str, object]]) -> str:
     """What README.md says of the lines: only what passed, only where it was tried."""
     good = [line for line in lines if line["passed"] and not line["failed"]]
-    told = "".join(
-        f"\n* Python {line['python']}, torch {line['torch']}, open_clip {line['open_clip_torch']}"
+    told = [
+        f"* Python {line['python']}, torch {line['torch']}, open_clip {line['open_clip_torch']}"
         f"{' (the lock)' if PAIRS[line['pair']][1] == [LOCK] else ''}: {line['passed']} tests, {line['system']}, "
         f"{line['date']}"
         for line in good
-    )
+    ]
     away = [name for name in PAIRS if name not in {line["pair"] for line in good}]
     away += ["macOS"] * (not any(line["system"].startswith("Darwin") for line in good))
-    rest = f" Not tried yet: {', '.join(away)}." if away else ""
-    return f"Pairs that pass the fast tests (`python tools/pairs.py` tries them again):\n{told}\n\n{rest}".strip()
+    head = "`python tools/pairs.py` installs pairs of versions and runs the tests that need neither browser nor notebook."
+    head += " These pass:" if told else ""
+    rest = [f"Not tried by it yet: {', '.join(away)}."] if away else []
+    return "\n\n".join([head, *(["\n".join(told)] if told else []), *rest])
 
 
 def write(lines: list[dict[str, object]], path: Path = ROOT / "README.md") -> None:
