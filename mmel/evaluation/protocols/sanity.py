@@ -24,7 +24,7 @@ from ...sanity.randomization import ORDERS, Climb, climbs, randomize
 from ...sanity.steps import ladder
 from ...types import Example, Pairs
 from ..protocol import FATAL, Batch, Findings, Measurement
-from ..rows import NO_TEXT_MAP, draws, has_text_map
+from ..rows import draws, why_no_text
 from .scoring import pixels_of
 
 MEASURES: Mapping[str, Callable[[Tensor, Tensor], Float[Tensor, " batch"]]] = {
@@ -128,8 +128,8 @@ class _Look:
 
     def _ready(self) -> Pairs:
         row, key = self.batch.row, tuple(self.batch.places)
-        if self.how.modality == "text" and not has_text_map(row):
-            raise UnsupportedModality(NO_TEXT_MAP.get(row.name) or NO_TEXT_MAP[row.method])
+        if self.how.modality == "text" and (why := why_no_text(row.name, row.method)):
+            raise UnsupportedModality(why)
         pairs = self.known[key] = self.known.get(key) or self._prepared(self.batch.examples)
         self.ends = end_of_text(self.clip, pairs.tokens).tolist() if self.how.modality == "text" else None
         return pairs
