@@ -195,10 +195,12 @@ class Reader:
         """The same in JupyterLab's dark theme."""
         for bar, name in (("MenuBar", "Settings"), ("Menu", "Theme"), ("Menu", "JupyterLab Dark")):
             self.page.locator(f".lm-{bar}-itemLabel").get_by_text(name, exact=True).click()
-        self.page.locator("body[data-jp-theme-light=false]").wait_for(timeout=PATIENCE)
+        self.page.locator("body[data-jp-theme-light=false]").wait_for(state="attached", timeout=PATIENCE)
         self.theme = "dark"
-        self.changes("explorer", "another prompt", lambda: self.write("explorer", "Text", "a dog"))
+        self.changes("explorer", "a word without meaning", lambda: self.write("explorer", "Text", "a zeppelin"))
         self.shoot_all("played")
+        self.changes("explorer", "an empty prompt", lambda: self.write("explorer", "Text", ""))
+        self.figure("explorer").screenshot(path=self.shots / "dark_explorer_wrong.png")
 
 
 def tried(program: str, shots: Path) -> None:

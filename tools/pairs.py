@@ -119,7 +119,7 @@ def sentence(lines: list[dict[str, object]]) -> str:
     ]
     away = [name for name in PAIRS if name not in {line["pair"] for line in good}]
     away += ["macOS"] * (not any(line["system"].startswith("Darwin") for line in good))
-    head = "`python tools/pairs.py` installs pairs of versions and runs the tests that need neither browser nor notebook."
+    head = "`python tools/pairs.py` installs pairs of versions and runs the tests without browser and notebook."
     head += " These pass:" if told else ""
     rest = [f"Not tried by it yet: {', '.join(away)}."] if away else []
     return "\n\n".join([head, *(["\n".join(told)] if told else []), *rest])

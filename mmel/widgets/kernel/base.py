@@ -226,6 +226,7 @@ def column(live: Live, title: str, shown: Image.Image, text: str, found: Attribu
 
 def message(role: str, head: str, words: str) -> str:
     """A line that a screen reader says by itself."""
-    colour = {"alert": "#b00020", "note": "#7a4b00"}.get(role, "inherit")
+    colour = {"alert": "#d55e00", "note": "#0072b2"}.get(role)  # beside the words, which have their theme's colour
+    mark = f"border-left: 4px solid {colour}; padding-left: 0.6em; " if colour else ""
     head = f"<b>{head}:</b> " if head else ""
-    return f'<p role="{role}" style="color: {colour}; line-height: 1.4; max-width: 60em">{head}{escape(words)}</p>'
+    return f'<p role="{role}" style="{mark}line-height: 1.4; max-width: 60em">{head}{escape(words)}</p>'
