@@ -95,7 +95,9 @@ class Worker:
         if job.threads:
             torch.set_num_threads(job.threads)
         self.job = job
-        self.data = job.data.load() if isinstance(job.data, DataName) else job.data
+        self.data = self.whole = job.data.load() if isinstance(job.data, DataName) else job.data
+        if isinstance(job.data, DataName) and job.data.count and getattr(job.protocol, "wants_all", False):
+            self.whole = job.data._replace(count=None).load()
         self.clip = job.model.load() if isinstance(job.model, ModelName) else job.model
 
     @property
@@ -107,12 +109,12 @@ class Worker:
 
     @cached_property
     def header(self) -> dict[str, object]:
-        return header_of(self.job, self.clip, self.data)
+        return header_of(self.job, self.clip, self.data, self.whole)
 
     @cached_property
     def state(self) -> object:
-        """Made for the first sample only: a run with nothing left to do makes none."""
-        return self.job.protocol.prepare(self.clip, self.data)
+        """Made for the first shard only: a run with nothing left to do makes none."""
+        return self.job.protocol.prepare(self.clip, self.whole)
 
 
 def protocol_named(protocol: str | EvaluationProtocol, settings: Mapping[str, object] | None = None):

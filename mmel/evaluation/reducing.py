@@ -40,6 +40,7 @@ def results_text(folder: Folder, header: Mapping[str, object], resamples: int) -
         "header": header,
         "reference": REFERENCE,
         "resamples": resamples,
+        **({"prepared": said} if (said := folder.prepared()) else {}),
         "columns": [
             dict(zip(NAMES, name, strict=True)) | _column(folder, name, header, failed, resamples)
             for name in columns_of(folder)

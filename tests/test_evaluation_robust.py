@@ -1,0 +1,82 @@
+"""What one sample cannot do to others, and what is said of a whole run before its first sample."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+import mmel
+from mmel.cli import main
+from mmel.data import open_dataset
+from mmel.errors import DatasetError, EvaluationError, ImageError, MmelError
+from mmel.evaluation import reporting
+from mmel.evaluation.job import DataName, Worker
+from mmel.evaluation.protocols import PROTOCOLS
+
+FEW = {"resamples": 100}
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return mmel.load_clip(device="cpu")
+
+
+class Holed(Sequence):
+    """The first samples of a dataset, of which one cannot be read."""
+
+    name, manifest = "holed", "holed"
+
+    def __init__(self, data, hole: int):
+        self.data, self.hole, self.records = data, hole, data.records
+        self.asked = 0
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, index):
+        self.asked += 1
+        if index == self.hole:
+            raise ImageError("half a file.")
+        return self.data[index]
+
+
+def test_one_unreadable_picture_fails_its_own_sample_alone(clip, tmp_path):
+    data = Holed(open_dataset("scenes/retrieval", count=4), 2)
+    how = dict(clip=clip, rows=["grad_eclip", "random"], settings={"captions": 1, "steps": 2}, **FEW)
+    frame = mmel.evaluate("table3", data, out=tmp_path / "run", **how)
+    assert data.asked == 2 * len(data)  # once for the gallery, once to be evaluated
+    failed = frame[frame.error != ""]
+    assert set(failed.kind) == {"ImageError"} and set(failed["index"]) == {2} and len(failed) == 2
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    key = data.data.keys[2]
+    assert results["prepared"] == {"gallery": 3, "unreadable": {key: "half a file."}}
+    notes = " ".join(reporting.notes_of(results, False))
+    assert "Gallery: 3 pictures" in notes and f"such as {key}: half a file." in notes
+
+
+@pytest.mark.parametrize(
+    ("raised", "error"), [(DatasetError("no captions"), DatasetError), (KeyError("x"), EvaluationError)]
+)
+def test_errors_of_prepare_are_of_the_run_and_come_once(clip, monkeypatch, raised, error):
+    times = []
+
+    def prepare(*_):
+        times.append(1)
+        raise raised
+
+    monkeypatch.setattr(PROTOCOLS["table3"], "prepare", prepare)
+    with pytest.raises(error):
+        mmel.evaluate("table3", "scenes/retrieval", clip=clip, count=3, rows=["random"])
+    assert len(times) == 1
+
+
+def test_a_count_shrinks_what_is_evaluated_not_the_gallery(clip, tmp_path):
+    how = dict(clip=clip, rows=["random"], settings={"captions": 1, "steps": 2}, **FEW)
+    size = len(open_dataset("scenes/retrieval"))
+    few = mmel.evaluate("table3", "scenes/retrieval", count=2, out=tmp_path, **how)
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["header"]["dataset"]["samples"] == 2 and set(few["index"]) == {0, 1}
+    assert results["header"]["prepared from"]["samples"] == results["prepared"]["gallery"] == size > 2
+    assert any(f"Gallery: {size} pictures" in note for note in reporting.report_of(results).notes)
