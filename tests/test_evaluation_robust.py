@@ -11,9 +11,11 @@ import mmel
 from mmel.cli import main
 from mmel.data import open_dataset
 from mmel.errors import DatasetError, EvaluationError, ImageError, MmelError
-from mmel.evaluation import reporting
-from mmel.evaluation.job import DataName, Worker
+from mmel.evaluation import Row, reporting
+from mmel.evaluation.job import DataName, Job, ModelName
 from mmel.evaluation.protocols import PROTOCOLS
+from mmel.evaluation.rows import CONTROLS, ROWS, TABLES, check_row, row_of
+from mmel.methods import METHODS
 
 FEW = {"resamples": 100}
 
@@ -80,3 +82,67 @@ def test_a_count_shrinks_what_is_evaluated_not_the_gallery(clip, tmp_path):
     assert results["header"]["dataset"]["samples"] == 2 and set(few["index"]) == {0, 1}
     assert results["header"]["prepared from"]["samples"] == results["prepared"]["gallery"] == size > 2
     assert any(f"Gallery: {size} pictures" in note for note in reporting.report_of(results).notes)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "settings", "says"),
+    [
+        ("table2", {"protocols": ("oficial",)}, "did you mean official"),
+        ("table2", {"path": "exakt"}, "did you mean exact"),
+        ("table2", {"targets": ()}, "at least one"),
+        ("table2", {"own_size": ("grad_eclipp",)}, "did you mean grad_eclip"),
+        ("table1", {"runs": 0}, "runs of table1 is from 1 on; got 0"),
+        ("table1", {"runs": "x"}, "a whole number"),
+        ("table3", {"gallery": 500}, "is a dataset"),
+        ("table3", {"readings": ("atention",)}, "did you mean attention"),
+        ("microscope", {"path": "exakt"}, "did you mean exact"),
+        ("words", {"roles": ("objekt",)}, "did you mean object"),
+        ("sanity", {"tower": "txt"}, "did you mean text"),
+        ("errors", {"curves": "x"}, "a whole number"),
+        ("swaps", {"random": "x"}, "a whole number"),
+    ],
+)
+def test_settings_are_looked_at_before_anything_runs(protocol, settings, says):
+    with pytest.raises(MmelError, match=says):
+        PROTOCOLS[protocol](**settings)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "says"),
+    [
+        ("m2ib", {"betta": 1}, "unknown setting of m2ib 'betta': did you mean beta"),
+        ("m2ib", {"modality": "image"}, "unknown setting"),
+        ("m2ib", {"beta": "x"}, "a finite number"),
+        ("m2ip", {}, "unknown method 'm2ip': did you mean m2ib"),
+        ("mmel", {"gate": "some"}, "one of"),
+    ],
+)
+def test_a_row_is_looked_at_when_the_job_is_made(method, settings, says):
+    with pytest.raises(MmelError, match=says):
+        Job(PROTOCOLS["table2"](), (Row("a", method, settings),), ModelName(), DataName("scenes/classes"))
+
+
+def test_every_row_of_the_tables_passes():
+    for name in {*ROWS, *METHODS}:
+        check_row(row_of(name))
+    assert set(CONTROLS) <= set(TABLES["microscope"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("table2", "--set", "path=exakt"), ("table1", "--set", "runs=0")],
+)
+def test_the_command_line_ends_with_2(arguments, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(
+            ["evaluate", "--protocol", *arguments, "--methods", "random", "--count", "2", "--out", str(tmp_path / "o")]
+        )
+    found = capsys.readouterr()
+    assert end.value.code == 2 and "error: " in found.err and "Traceback" not in found.err
+
+
+@pytest.mark.parametrize("protocol", ["table2", "microscope", "localisation"])
+def test_a_dataset_without_classes_is_an_error_of_the_run(clip, protocol):
+    data = Holed(open_dataset("scenes/classes", count=2), 5)
+    with pytest.raises(DatasetError, match="classes"):
+        mmel.evaluate(protocol, data, clip=clip, rows=["random"])

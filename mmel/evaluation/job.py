@@ -17,7 +17,7 @@ from ..types import PLAIN, Scoring
 from .header import header_of
 from .protocol import EvaluationProtocol, Row
 from .protocols import PROTOCOLS
-from .rows import ROWS, TABLES
+from .rows import ROWS, TABLES, check_row
 from .rows import rows as rows_named
 
 READERS = 4  # threads that decode pictures for a GPU
@@ -74,6 +74,8 @@ class Job:
         names = [row.name for row in self.rows]
         if not names or len(names) != len(set(names)):
             raise BadSetting(f"an evaluation has one or more rows, each of its own name; got {names}.")
+        for row in self.rows:
+            getattr(self.protocol, "check_row", check_row)(row)
         for name, least in {"readers": 0, "together": 1}.items():
             value = getattr(self, name)
             if not (name == "readers" and value is None) and (not isinstance(value, int) or value < least):

@@ -11,12 +11,13 @@ import torch
 
 from ...clip import Clip, prepare_images
 from ...data.iterating import key_of
-from ...errors import DatasetError
+from ...errors import BadSetting, DatasetError
 from ...loading.inputs import token_ids
 from ...metrics import step_auc
 from ..protocol import FATAL, Measurement, Row
+from .checking import check_protocol
 from .making import text_maps
-from .retrieval import KS, Gallery, Retrieved, edited_texts, embed_edited, retrieved
+from .retrieval import KS, READINGS, Gallery, Retrieved, edited_texts, embed_edited, retrieved
 from .scoring import embed_pixels, embed_tokens, pixels_of
 
 KINDS = ("deletion", "insertion")
@@ -29,7 +30,7 @@ class Searched(NamedTuple):
     places: Mapping[str, int]
     memo: dict[str, dict[bytes, object]]  # edited texts of the sample at hand, for the next row, and of those kept
     manifest: str = ""  # of the dataset that it was made from
-    unreadable: Mapping[str, str] = {}  # noqa: RUF012
+    unreadable: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,15 @@ class Table3:
     name: str = "table3"
     wants_pixels = True  # of each sample, made once for all rows
     wants_all = True  # of a dataset given by name, to look in, however few of its samples are evaluated
+
+    def __post_init__(self) -> None:
+        check_protocol(self, {"readings": READINGS}, least={"steps": 1, "captions": 1, "keep": 0})
+        given = self.gallery
+        if given is not None and (isinstance(given, str) or not hasattr(given, "__getitem__")):
+            raise BadSetting(
+                "gallery of table3 is a dataset as `mmel.data.open_dataset` gives it, or what `prepare` made of one; "
+                f"got {given!r}. On the command line the gallery is all of --dataset."
+            )
 
     def prepare(self, clip: Clip, data) -> Searched:
         """Embeddings of the whole gallery."""
