@@ -135,7 +135,16 @@ def notes_of(results: Mapping, reported: bool) -> list[str]:
             for row in header["rows"]
             if row["name"] not in there
         ]
+    if not results["columns"]:
+        notes += [f"{DASH} {row['name']}: {why_dash(row, '', results)}." for row in header["rows"]]
     return notes
+
+
+def reason_of(row: str, modality: str, cell: Mapping | None, results: Mapping) -> str:
+    """Why a row has no number in a column, or fewer than there are samples; an empty text where it has all."""
+    if cell is None:
+        return why_dash(next(each for each in results["header"]["rows"] if each["name"] == row), modality, results)
+    return next((each["reason"] for each in results["failures"] if each["row"] == row), "")
 
 
 def gallery_notes(count: int, unreadable: Mapping[str, str]) -> list[str]:

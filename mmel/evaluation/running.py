@@ -24,7 +24,7 @@ from .measuring import Tick
 from .parts import Folder, shards_of
 from .protocol import EvaluationProtocol, Row
 from .provenance import now, provenance_text
-from .reducing import results_text
+from .reducing import results_text, troubles_of
 
 ENGINES = ("local", "ray")
 RESAMPLES = 2_000  # of each interval in results.json
@@ -73,7 +73,9 @@ class Outcome:
     @property
     def failures(self) -> int:
         """Samples and rows without a number, added up."""
-        return sum(each["count"] for each in (self.results or {}).get("failures", ()))
+        if self.results is None:  # of the parts that are there
+            return sum(each.count for each in troubles_of(self.folder)[0])
+        return sum(each["count"] for each in self.results["failures"])
 
 
 class Rate(ProgressColumn):
