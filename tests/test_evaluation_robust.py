@@ -6,12 +6,13 @@ import json
 from collections.abc import Sequence
 
 import pytest
+from evaluation_toy import tiny_job
 
 import mmel
 from mmel.cli import main
 from mmel.data import open_dataset
 from mmel.errors import DatasetError, EvaluationError, ImageError, MmelError
-from mmel.evaluation import Row, reporting
+from mmel.evaluation import Plan, Row, reporting, run
 from mmel.evaluation.job import DataName, Job, ModelName
 from mmel.evaluation.protocols import PROTOCOLS
 from mmel.evaluation.rows import CONTROLS, ROWS, TABLES, check_row, row_of
@@ -146,3 +147,15 @@ def test_a_dataset_without_classes_is_an_error_of_the_run(clip, protocol):
     data = Holed(open_dataset("scenes/classes", count=2), 5)
     with pytest.raises(DatasetError, match="classes"):
         mmel.evaluate(protocol, data, clip=clip, rows=["random"])
+
+
+def test_other_reducers_reduce_a_finished_run_again(tmp_path):
+    run(tiny_job(3), tmp_path, Plan(**FEW))
+    path = tmp_path / "results.json"
+    whole = path.read_text()
+    path.write_text(whole.replace('"count"', '"stale"'))
+    run(tiny_job(3), tmp_path, Plan(**FEW))
+    assert '"stale"' in path.read_text()  # read, not made again
+    path.write_text(path.read_text().replace(json.loads(whole)["reducers"], "of another day"))
+    run(tiny_job(3), tmp_path, Plan(**FEW))
+    assert path.read_text() == whole

@@ -19,6 +19,7 @@ from rich.text import Text
 from ..clip import Clip
 from ..errors import BadSetting, UnknownName
 from .crews import Alone, Crew, Processes
+from .depends import reducers
 from .job import DataName, Job, ModelName, protocol_named, rows_of, scoring_of
 from .measuring import Tick
 from .parts import Folder, shards_of
@@ -144,10 +145,10 @@ def run(
 
 
 def _finish(folder: Folder, header: dict, resamples: int, how: dict) -> dict:
-    """Reduce all parts, unless that has been done and nothing came since."""
+    """Reduce all parts, unless that has been done by the same sources and nothing came since."""
     if how["samples"] == 0 and (text := folder.read("results.json")) is not None:
         results = json.loads(text)
-        if results["resamples"] == resamples:
+        if results["resamples"] == resamples and results.get("reducers") == reducers():
             return results
     text = results_text(folder, header, resamples)
     folder.write("results.json", text)
