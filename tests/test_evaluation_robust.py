@@ -15,7 +15,7 @@ from mmel.errors import DatasetError, EvaluationError, ImageError, MmelError
 from mmel.evaluation import Plan, Row, reporting, run
 from mmel.evaluation.job import DataName, Job, ModelName
 from mmel.evaluation.protocols import PROTOCOLS
-from mmel.evaluation.rows import CONTROLS, ROWS, TABLES, check_row, row_of
+from mmel.evaluation.rows import CONTROLS, ROWS, TABLES, check_row, described, row_of
 from mmel.methods import METHODS
 
 FEW = {"resamples": 100}
@@ -126,6 +126,8 @@ def test_a_row_is_looked_at_when_the_job_is_made(method, settings, says):
 def test_every_row_of_the_tables_passes():
     for name in {*ROWS, *METHODS}:
         check_row(row_of(name))
+    said = [described(row_of(name)) for name in ("mmel", "mmel_literal", "mmel_working")]
+    assert said == ["mmel()", "mmel(preset='LITERAL')", "mmel(preset='WORKING')"]
     assert set(CONTROLS) <= set(TABLES["microscope"])
 
 

@@ -160,6 +160,7 @@ def described(row: Row) -> str:
     """The method and its settings as one line; what is left out is the method's own default."""
     settings = dict(row.settings)
     if row.method == "mmel":
-        settings = {"preset": "LITERAL" if settings == dict(LITERAL) else "WORKING"}
+        presets = {"LITERAL": dict(LITERAL), "WORKING": dict(WORKING)}
+        settings = next(({"preset": name} for name, preset in presets.items() if settings == preset), settings)
     shown = ", ".join(f"{name}={value!r}" for name, value in settings.items())
     return f"{row.method}({shown})"
