@@ -185,8 +185,8 @@ def select(options: argparse.Namespace) -> dict:
     clips = loaded()
     tables, learned, reports = validation(clips, options.validation_scenes, options.learning_scenes)
     show(tables, [*CANDIDATES, *CONTROLS])
-    for model, report in reports.items():
-        for reading, said in report.items():
+    for model, gates in reports.items():
+        for reading, said in gates.items():
             before, after = said["before"]["held_out"], said["after"]["held_out"]
             print(f"{model}, {reading} gate: agreement on scenes kept back {before:.3f} -> {after:.3f}")
     chosen = choose(tables)

@@ -87,7 +87,7 @@ def told(entry: Mapping, weights: Mapping[str, str]) -> dict[str, str]:
         "read": f"{WHAT[entry['kind']]}, {entry['scenes']} each",
         "weights": f"{'shipped' if entry['weights'] == weights else 'earlier'} ({hashes})",
         "candidates": str(entry["candidates"]),
-        "won": f"{found['won']} of {found['of']}" if found else "broke off",
+        "won": f"{found['won']} of {found['of']}" if found else f"broke off ({entry.get('broke_off', 'unfinished')})",
         "missed": "; ".join(found["missed"]) if found else "",
         "why again": entry["again"],
         "outcome entered": f"later, from {entry['backfilled']}" if "backfilled" in entry else "by the command",

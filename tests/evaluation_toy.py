@@ -62,6 +62,9 @@ class Tiny:
     pause: float = 0.0
     name: str = "tiny"
 
+    def check_row(self, row: Row) -> None:
+        """Settings here are no method's."""
+
     def prepare(self, clip: Clip, data) -> float:
         return 0.5
 

@@ -66,6 +66,8 @@ def test_evaluate_prints_the_table_and_exits_by_failures(said, toys, tmp_path):
     assert code == 2 and "rows.nan" in err and "another --out folder" in err and "Traceback" not in err
     code, out, _ = said(*base, tmp_path / "half", "--methods", "better", "--shard", "1/2", "--shard-size", 2)
     assert code == 0 and "4 of 8 samples are done" in out
+    code, _, err = said(*base, tmp_path / "lost", "--methods", "nan", "--shard", "1/2", "--shard-size", 2)
+    assert code == 1 and "4 times a method failed" in err
     code, _, err = said("report", tmp_path / "half")
     assert code == 2 and "4 of 8 samples" in err
 
@@ -80,14 +82,17 @@ def test_report_in_each_format(said, folder, format):
             each for each in csv.DictReader(io.StringIO(out)) if (each["row"], each["metric"]) == ("better", METRICS[0])
         ]
         assert float(line["mean"]) == better["mean"] and float(line["difference"]) == better["versus"]["mean"]
-        assert line["best"] == "True" and line["reported"] == "" and int(line["samples"]) == 12
+        nan = [each for each in csv.DictReader(io.StringIO(out)) if each["row"] == "nan"]
+        assert nan and all("not a finite number" in each["reason"] for each in nan if each["metric"] == METRICS[0])
+        assert line["best"] == "True" and line["reason"] == "" and line["reported"] == "" and int(line["samples"]) == 12
         return
     cell = f"{better['mean']:.3f} [{better['low']:.3f}, {better['high']:.3f}]"
     bold = {"text": "**{}*", "markdown": "**{}", "latex": r"\textbf{{{}"}[format].format(cell)
     assert bold.rstrip("*") in out and out.count(cell) == 1
     for words in ("95 % bootstrap interval", "Holm", "failed, nan: 12"):
-        assert words in out
+        assert (words.replace("%", r"\%") if format == "latex" else words) in out
     if format == "latex":
+        assert all(line.startswith("% tiny") for line in out.splitlines() if line.startswith("%"))
         assert r"no\_text" in out and out.count(r"\begin{tabular}") == out.count(r"\end{tabular}") == 2
     if format == "markdown":
         tables = [line for line in out.splitlines() if line.startswith("|")]
@@ -176,3 +181,15 @@ def test_damaged_results_say_what_to_do(tmp_path):
     (tmp_path / "results.json").write_text("{")
     with pytest.raises(EvaluationError, match=r"damaged: delete it"):
         reporting.read_results(tmp_path)
+
+
+def test_a_run_of_dashes_alone_says_why(tmp_path, said):
+    rows = (ROWS[2], ROWS[4])
+    job = tiny_job(1, rows)  # one sample gives no interval, and the other row no number
+    run(job, tmp_path / "one", Plan(**FEW))
+    results = reporting.read_results(tmp_path / "one") | {"columns": []}
+    notes = " ".join(reporting.notes_of(results, False))
+    assert "no_text: compares patches" in notes and "nan: " in notes and "not a finite number" in notes
+    lines = list(csv.DictReader(io.StringIO(writing.csv_text(results, {}))))
+    assert [line["row"] for line in lines] == ["no_text", "nan"] and all(line["reason"] for line in lines)
+    assert "compares patches" in writing.latex(reporting.report_of(results))

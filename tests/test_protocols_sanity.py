@@ -192,11 +192,11 @@ def test_killed_it_goes_on_and_gives_the_same_bytes(clip, tmp_path, monkeypatch,
 
 def test_failures_are_rows_and_nothing_is_ranked(clip, tmp_path):
     data = Logged(scenes(), bare=1)
-    flat = Row("flat", "mask_clip", {"no_such_setting": 1})
+    flat = Row("flat", "rise", {"n_masks": 0})
     check = Sanity(every=12, measures=("spearman",), orders=("bottom_up",), states=(0,), pictures=2)
     outcome = run(Job(check, (AS_ROWS[0], AS_ROWS[4], flat), clip, data), tmp_path, Plan(**FEW))
     reasons = {(each["row"], each["count"]): each["reason"] for each in outcome.results["failures"]}
-    assert "no_such_setting" in reasons["flat", 2] and "caption" in reasons["edges", 1]
+    assert "n_masks" in reasons["flat", 2] and "caption" in reasons["edges", 1]
     (column,) = outcome.results["columns"]  # the kept maps are none
     assert column["higher_is_better"] is None and not any(row["best"] for row in column["rows"].values())
     assert len(column["rows"]["edges"]["steps"]) == 4

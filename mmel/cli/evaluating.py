@@ -76,10 +76,10 @@ def evaluate_command(
         outcome = run(job, out, plan, bar)
     if outcome.results is None:
         typer.echo(f"{outcome.done} of {outcome.total} samples are done: the others are for the other shares.")
-        return
-    report_command(out)
+    else:
+        report_command(out)
     if outcome.failures:
-        say(f"{outcome.failures} times a method failed on a sample (see above).")
+        say(f"{outcome.failures} times a method failed on a sample (the report has the reasons).")
         raise typer.Exit(1)
 
 

@@ -71,3 +71,9 @@ def _load(dataset: Sequence[Example], index: int, preprocess: Callable | None, p
     except MmelError as error:
         return Loaded(index, None, None, error)
     return Loaded(index, example, pixels.pin_memory() if pin and pixels is not None else pixels, None)
+
+
+def key_of(dataset: Sequence[Example], index: int) -> str:
+    """The name of a sample, also where it cannot be read."""
+    records = getattr(dataset, "records", None)
+    return str(records[index].key if records is not None else index)

@@ -44,6 +44,13 @@ def sources_of(protocol: object, methods: Iterable[str], data: object) -> str:
     return whole.hexdigest()
 
 
+def reducers() -> str:
+    """SHA-256 over the files that make cells out of parts."""
+    files = closure([f"{PACKAGE}.evaluation.cells"]) | {modules()[f"{PACKAGE}.evaluation.reducing"]}
+    digests = (hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files))
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
 @cache
 def modules() -> dict[str, Path]:
     """Every module of the package by its dotted name; a folder's name stands for its `__init__.py`."""

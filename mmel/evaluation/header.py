@@ -20,15 +20,22 @@ VERSIONS = ("torch", "open_clip_torch", "numpy", "pillow", "scipy")
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # where an object lies in memory
 
 
-def header_of(job, clip: Clip, data) -> dict[str, object]:
-    """Protocol, rows, data, model, sources and versions, as plain values; no time, place, shard size or worker."""
+def header_of(job, clip: Clip, data, whole=None) -> dict[str, object]:
+    """Protocol, rows, data, model, sources and versions, as plain values; no time, place, shard size or worker.
+
+    `whole`: where it is another dataset than `data`, it is what the protocol was prepared from.
+    """
+    more = (
+        {} if whole is None or whole is data else {"prepared from": _dataset(whole) | {"manifest": manifest_of(whole)}}
+    )
     return {
         "protocol": {"name": job.protocol.name} | plain(job.protocol),
         "rows": [{"name": row.name, "method": row.method, "settings": plain(row.settings)} for row in job.rows],
         "counts": plain(dict(sorted((job.counts or {}).items()))),
         "seed": job.seed,
-        "dataset": {"name": getattr(data, "name", type(data).__name__), "samples": len(data)},
+        "dataset": _dataset(data),
         "manifest": manifest_of(data),
+        **more,
         "model": {"name": clip.name, "precision": str(clip.dtype).removeprefix("torch."), "device": clip.device.type},
         "scoring": clip.scoring._asdict() | {"together": job.together},
         "weights": weights_hash(clip),
@@ -36,6 +43,10 @@ def header_of(job, clip: Clip, data) -> dict[str, object]:
         "sources": sources_of(job.protocol, [row.method for row in job.rows], data),
         "versions": versions(),
     }
+
+
+def _dataset(data) -> dict[str, object]:
+    return {"name": getattr(data, "name", type(data).__name__), "samples": len(data)}
 
 
 def versions() -> dict[str, str]:

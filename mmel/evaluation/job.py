@@ -17,7 +17,7 @@ from ..types import PLAIN, Scoring
 from .header import header_of
 from .protocol import EvaluationProtocol, Row
 from .protocols import PROTOCOLS
-from .rows import ROWS, TABLES
+from .rows import ROWS, TABLES, check_row
 from .rows import rows as rows_named
 
 READERS = 4  # threads that decode pictures for a GPU
@@ -74,6 +74,8 @@ class Job:
         names = [row.name for row in self.rows]
         if not names or len(names) != len(set(names)):
             raise BadSetting(f"an evaluation has one or more rows, each of its own name; got {names}.")
+        for row in self.rows:
+            getattr(self.protocol, "check_row", check_row)(row)
         for name, least in {"readers": 0, "together": 1}.items():
             value = getattr(self, name)
             if not (name == "readers" and value is None) and (not isinstance(value, int) or value < least):
@@ -95,7 +97,9 @@ class Worker:
         if job.threads:
             torch.set_num_threads(job.threads)
         self.job = job
-        self.data = job.data.load() if isinstance(job.data, DataName) else job.data
+        self.data = self.whole = job.data.load() if isinstance(job.data, DataName) else job.data
+        if isinstance(job.data, DataName) and job.data.count and getattr(job.protocol, "wants_all", False):
+            self.whole = job.data._replace(count=None).load()
         self.clip = job.model.load() if isinstance(job.model, ModelName) else job.model
 
     @property
@@ -107,12 +111,12 @@ class Worker:
 
     @cached_property
     def header(self) -> dict[str, object]:
-        return header_of(self.job, self.clip, self.data)
+        return header_of(self.job, self.clip, self.data, self.whole)
 
     @cached_property
     def state(self) -> object:
-        """Made for the first sample only: a run with nothing left to do makes none."""
-        return self.job.protocol.prepare(self.clip, self.data)
+        """Made for the first shard only: a run with nothing left to do makes none."""
+        return self.job.protocol.prepare(self.clip, self.whole)
 
 
 def protocol_named(protocol: str | EvaluationProtocol, settings: Mapping[str, object] | None = None):

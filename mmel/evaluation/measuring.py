@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +11,13 @@ from math import isfinite
 
 import pyarrow as pa
 
-from ..data.iterating import in_order
+from ..data.iterating import in_order, key_of
 from ..errors import EvaluationError, MmelError
 from ..loading.inputs import transformed
 from ..types import Example
 from .inline import seed_of
 from .job import Worker
+from .parts import PREPARED
 from .protocol import FATAL, Batch, Measurement, Row, findings_of, opened
 from .protocols.editing import embedded_together
 
@@ -58,8 +60,10 @@ def measure_shard(
     """Every measurement of these samples, a failure as a line with its reason.
 
     `begun(name)` before each sample, `tick(count)` after some. Groups of `job.together` samples share their passes;
-    they are the same however samples are given out in multiples of a group.
+    they are the same however samples are given out in multiples of a group. What the protocol says of its shared state
+    goes along as the table's metadata.
     """
+    said = prepared_by(worker)
     lines, size = [], worker.job.together
     several = size > 1 and hasattr(worker.job.protocol, "ask")
     read = _read(worker, indices, begun)
@@ -67,13 +71,25 @@ def measure_shard(
         lines = list(_at_once(worker, list(read)))
         if tick:
             tick(len(indices))
-        return pa.Table.from_pylist(lines, SCHEMA)
+        return pa.Table.from_pylist(lines, SCHEMA.with_metadata(said))
     for _, some in groupby(indices, key=lambda index: index // size):
         group = list(islice(read, len(list(some))))
         lines += _together(worker, group) if several else chain.from_iterable(_sample(worker, each) for each in group)
         if tick:
             tick(len(group))
-    return pa.Table.from_pylist(lines, SCHEMA)
+    return pa.Table.from_pylist(lines, SCHEMA.with_metadata(said))
+
+
+def prepared_by(worker: Worker) -> dict[bytes, bytes] | None:
+    """Make what all samples share, whose errors are of the run; and what the protocol says of it, for the parts."""
+    try:
+        state, says = worker.state, getattr(worker.job.protocol, "prepared", None)
+    except Exception as error:
+        _stop_if_of_no_sample(error)
+        if isinstance(error, MmelError):
+            raise
+        raise EvaluationError(f"{worker.job.protocol.name} could not be prepared: {_reason(error)['error']}") from error
+    return {PREPARED: json.dumps(says(state), ensure_ascii=False).encode()} if says else None
 
 
 def _read(worker: Worker, indices: Sequence[int], begun: Callable | None) -> Iterator[Read]:
@@ -98,7 +114,7 @@ def _load(worker: Worker, index: int) -> Read:
             example = replace(example, pixels=pinned)
     except Exception as error:
         _stop_if_of_no_sample(error)
-        return Read(index, _key(worker.data, index), error=error)
+        return Read(index, key_of(worker.data, index), error=error)
     return Read(index, example.key, example)
 
 
@@ -221,9 +237,3 @@ def _reason(error: Exception) -> dict[str, str]:
 def _line(index: int, key: str, row: Row, seed: int) -> dict:
     empty = {"modality": "", "metric": "", "value": None, "steps": [], "seconds": 0.0, "error": "", "kind": ""}
     return {"index": index, "sample": key, "row": row.name, "method": row.method, "seed": seed} | empty
-
-
-def _key(data, index: int) -> str:
-    """The name of a sample that cannot be read."""
-    records = getattr(data, "records", None)
-    return str(records[index].key if records is not None else index)

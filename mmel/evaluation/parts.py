@@ -23,6 +23,7 @@ from .header import canonical, check_same
 NAME = re.compile(r"part-(\d{8})-(\d{8})\.parquet")  # of the first sample, and of the one after the last
 UNDONE = re.compile(r"\..+\.(?P<host>[\w.-]+)\.(?P<pid>\d+)\.tmp")
 KEY = b"mmel.header"
+PREPARED = b"mmel.prepared"  # what the protocol says of its shared state
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -101,9 +102,17 @@ class Folder:
         meta = _read(part, lambda: pq.read_schema(part)).metadata or {}
         return _parsed((meta.get(KEY) or b"null").decode(), part) or {}
 
+    def prepared(self) -> dict | None:
+        """What the protocol said of its shared state, the same in every part; None where it says nothing."""
+        for part in self.parts():
+            text = (_read(part, lambda: pq.read_schema(part)).metadata or {}).get(PREPARED)  # noqa: B023
+            return None if text is None else _parsed(text.decode(), part)
+        return None
+
     def put(self, shard: Shard, table: pa.Table, header: Mapping[str, object]) -> None:
         """Store a finished shard."""
-        table = table.replace_schema_metadata({KEY: canonical(header).encode()})
+        said = {key: text for key, text in (table.schema.metadata or {}).items() if key == PREPARED}
+        table = table.replace_schema_metadata({KEY: canonical(header).encode(), **said})
         with written_whole(self.path / f"part-{shard.start:08d}-{shard.stop:08d}.parquet") as file:
             pq.write_table(table, file, compression="zstd")
 

@@ -57,6 +57,10 @@ class EvaluationProtocol(Protocol):
     A protocol for which it pays to see many samples at once (the model is changed for all of them, say) has
     `measure_batches` instead of `measure`. It gets all of a shard, each row with groups of samples that are the same
     in every shard, and gives its `Findings` for each sample of each batch; it lets `FATAL` errors through.
+
+    Errors of `prepare` are of the whole run. One with `wants_all` is prepared from all of a dataset, however few of its
+    samples are evaluated, and `prepared(state)` says of it what belongs into the results. A row is checked against
+    the settings of its method before anything runs, or by the protocol's own `check_row`.
     """
 
     name: str

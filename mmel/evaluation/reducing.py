@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from .cells import REFERENCE, Cell, cells_of, higher_is_better
+from .depends import reducers
 from .measuring import UNDEFINED
 from .parts import Folder
 
@@ -40,6 +41,8 @@ def results_text(folder: Folder, header: Mapping[str, object], resamples: int) -
         "header": header,
         "reference": REFERENCE,
         "resamples": resamples,
+        "reducers": reducers(),
+        **({"prepared": said} if (said := folder.prepared()) else {}),
         "columns": [
             dict(zip(NAMES, name, strict=True)) | _column(folder, name, header, failed, resamples)
             for name in columns_of(folder)

@@ -124,6 +124,8 @@ def notes_of(results: Mapping, reported: bool) -> list[str]:
         notes.append("Bold: the best row, where the interval of its difference from the next best leaves 0 out.")
     if None in ways:
         notes.append("A column without an arrow ranks nothing: neither more nor less of it is better.")
+    if "gallery" in (said := results.get("prepared", {})):
+        notes += gallery_notes(said["gallery"], said["unreadable"])
     if reported:
         notes.append("Reported: as the paper prints it, for other data and another model.")
     for modality in dict.fromkeys(column["modality"] for column in results["columns"]):
@@ -133,6 +135,24 @@ def notes_of(results: Mapping, reported: bool) -> list[str]:
             for row in header["rows"]
             if row["name"] not in there
         ]
+    if not results["columns"]:
+        notes += [f"{DASH} {row['name']}: {why_dash(row, '', results)}." for row in header["rows"]]
+    return notes
+
+
+def reason_of(row: str, modality: str, cell: Mapping | None, results: Mapping) -> str:
+    """Why a row has no number in a column, or fewer than there are samples; an empty text where it has all."""
+    if cell is None:
+        return why_dash(next(each for each in results["header"]["rows"] if each["name"] == row), modality, results)
+    return next((each["reason"] for each in results["failures"] if each["row"] == row), "")
+
+
+def gallery_notes(count: int, unreadable: Mapping[str, str]) -> list[str]:
+    """How many pictures are looked among, and which ones are not."""
+    notes = [f"Gallery: {count:,} pictures, whatever the number of samples."]
+    if unreadable:
+        name, why = next(iter(unreadable.items()))
+        notes.append(f"Left out of the gallery: {len(unreadable):,} that cannot be read, such as {name}: {why}")
     return notes
 
 

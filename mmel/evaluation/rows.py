@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ..errors import UnknownName
-from ..methods import METHODS, OFFICIAL
-from ..methods.mmel_settings import LITERAL, WORKING
+from ..methods import METHODS, OFFICIAL, settings_of
+from ..methods.mmel_settings import LITERAL, WORKING, MmelSettings
+from ..methods.parts.settings import check_kinds
 from .protocol import Row
 
 ONE_HEAD = dict(OFFICIAL["grad_eclip"])  # the official block has a single head, whatever the model has
@@ -71,8 +72,7 @@ TABLES: dict[str, tuple[str, ...]] = {
                "kernel_shap", "rise", "chefer", "chefer_all", "mask_clip", "legrad", "cci", *CONTROLS),
     "table3": ("raw_attention", "attention_rollout", "attention_rollout_last", "m2ib", *_ECLIPS, *_MMELS,
                "attention_flow", "grad_cam", "saliency", "kernel_shap", "rise", "chefer", "chefer_all", "random"),
-    "microscope": ("grad_eclip", "grad_eclip_all", "mmel_working", "chefer_all", "attention_rollout", "random",
-                   "edges"),
+    "microscope": ("grad_eclip", "grad_eclip_all", "mmel_working", "chefer_all", "attention_rollout", *CONTROLS),
     "sanity": ("raw_attention", "attention_rollout", "attention_flow", "saliency", "grad_cam", "chefer", "legrad",
                "clip_surgery", "mask_clip", "grad_eclip", "grad_eclip_all", *_MMELS, *CONTROLS),
     "swaps": ("raw_attention", "saliency", "grad_cam", "chefer", "legrad", "clip_surgery", "mask_clip", "grad_eclip",
@@ -113,10 +113,23 @@ def rows(names: Iterable[str] | str = "all", *, samples: Mapping[str, int] | int
 
 
 def row_of(name: str) -> Row:
-    """The row of that name."""
-    if name not in ROWS:
-        raise UnknownName("row", name, ROWS)
-    return ROWS[name]
+    """The row of that name, or that of a method by its key: with the method's own defaults."""
+    if name not in ROWS and name not in METHODS:
+        raise UnknownName("row", name, {*ROWS, *METHODS})
+    return ROWS.get(name) or Row(name, name)
+
+
+def check_row(row: Row) -> None:
+    """Raise where a row's method, or one of its settings, does not exist or is of another kind than it should be."""
+    if row.method not in METHODS:
+        raise UnknownName("method", row.method, METHODS)
+    known = [name for name in settings_of(METHODS[row.method]) if name not in ("modality", "batch_size")]
+    for name in row.settings:
+        if name not in known:
+            raise UnknownName(f"setting of {row.method}", name, known)
+    check_kinds(row.method, METHODS[row.method], row.settings)
+    if row.method == "mmel":
+        MmelSettings(**row.settings)
 
 
 def _limited(row: Row, limits: Mapping[str, int]) -> Row:
@@ -147,6 +160,7 @@ def described(row: Row) -> str:
     """The method and its settings as one line; what is left out is the method's own default."""
     settings = dict(row.settings)
     if row.method == "mmel":
-        settings = {"preset": "LITERAL" if settings == dict(LITERAL) else "WORKING"}
+        presets = {"LITERAL": dict(LITERAL), "WORKING": dict(WORKING)}
+        settings = next(({"preset": name} for name, preset in presets.items() if settings == preset), settings)
     shown = ", ".join(f"{name}={value!r}" for name, value in settings.items())
     return f"{row.method}({shown})"

@@ -19,12 +19,13 @@ from rich.text import Text
 from ..clip import Clip
 from ..errors import BadSetting, UnknownName
 from .crews import Alone, Crew, Processes
+from .depends import reducers
 from .job import DataName, Job, ModelName, protocol_named, rows_of, scoring_of
 from .measuring import Tick
 from .parts import Folder, shards_of
 from .protocol import EvaluationProtocol, Row
 from .provenance import now, provenance_text
-from .reducing import results_text
+from .reducing import results_text, troubles_of
 
 ENGINES = ("local", "ray")
 RESAMPLES = 2_000  # of each interval in results.json
@@ -73,7 +74,9 @@ class Outcome:
     @property
     def failures(self) -> int:
         """Samples and rows without a number, added up."""
-        return sum(each["count"] for each in (self.results or {}).get("failures", ()))
+        if self.results is None:  # of the parts that are there
+            return sum(each.count for each in troubles_of(self.folder)[0])
+        return sum(each["count"] for each in self.results["failures"])
 
 
 class Rate(ProgressColumn):
@@ -142,10 +145,10 @@ def run(
 
 
 def _finish(folder: Folder, header: dict, resamples: int, how: dict) -> dict:
-    """Reduce all parts, unless that has been done and nothing came since."""
+    """Reduce all parts, unless that has been done by the same sources and nothing came since."""
     if how["samples"] == 0 and (text := folder.read("results.json")) is not None:
         results = json.loads(text)
-        if results["resamples"] == resamples:
+        if results["resamples"] == resamples and results.get("reducers") == reducers():
             return results
     text = results_text(folder, header, resamples)
     folder.write("results.json", text)

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from .reporting import Block, Report, paper_cell, scale_of
+from .reporting import Block, Report, paper_cell, reason_of, scale_of
 
 CSV_HEAD = (
     "modality", "metric", "row", "mean", "low", "high", "samples", "failures", "best", "difference", "difference_low",
-    "difference_high", "p", "p_holm", "reported",
+    "difference_high", "p", "p_holm", "reported", "reason",
 )  # fmt: skip
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -73,7 +73,8 @@ def markdown(report: Report) -> str:
 
 def latex(report: Report) -> str:
     """Tables for the package booktabs."""
-    parts = [f"% {report.title}"]
+    parts, notes = [f"% {report.title}"], [*report.notes, *report.failures]
+    foot = "{\\footnotesize\n" + "\n\n".join(map(_tex, notes)) + "\n\\par}"
     for block in report.blocks:
         lines = [
             " & ".join(rf"\textbf{{{_tex(each.text)}}}" if each.bold else _tex(each.text) for each in line)
@@ -84,9 +85,10 @@ def latex(report: Report) -> str:
             f"\\begin{{table}}\n\\caption{{{_tex(report.title)} ({_tex(block.title)})}}\n"
             f"\\begin{{tabular}}{{ll{'r' * (len(block.head) - 2)}}}\n\\toprule\n"
             f"{' & '.join(map(_tex, block.head))} \\\\\n\\midrule\n{body} \\\\\n\\bottomrule\n"
-            "\\end{tabular}\n\\end{table}"
+            f"\\end{{tabular}}\n\n{foot}\n\\end{{table}}"
         )
-    parts += [f"% {note}" for note in [*report.notes, *report.failures]]
+    if not report.blocks:
+        parts.append(foot)
     return "\n".join(parts) + "\n"
 
 
@@ -98,8 +100,6 @@ def csv_text(results: Mapping, reported: Mapping) -> str:
     for column in results["columns"]:
         for row in (row["name"] for row in results["header"]["rows"]):
             cell, printed = column["rows"].get(row), paper_cell(row, column, reported)
-            if cell is None and printed is None:
-                continue
             versus = (cell or {}).get("versus") or {}
             out.writerow(
                 [column["modality"], column["metric"], row]
@@ -107,7 +107,11 @@ def csv_text(results: Mapping, reported: Mapping) -> str:
                 + [versus.get(name, "") for name in ("mean", "low", "high", "p")]
                 + ["" if (p := (cell or {}).get("p_holm")) is None else p]
                 + ["" if printed is None else round(printed.value / scale_of(results), 6)]
+                + [reason_of(row, column["modality"], cell, results)]
             )
+    if not results["columns"]:
+        for row in results["header"]["rows"]:
+            out.writerow(["", "", row["name"], *[""] * (len(CSV_HEAD) - 4), reason_of(row["name"], "", None, results)])
     return file.getvalue()
 
 

@@ -18,6 +18,7 @@ from ...sanity.crowd import Question, Record, Stated, judged, missed, posed, que
 from ...sanity.failures import KINDS
 from ..protocol import FATAL, Batch, Findings, Measurement
 from ..rows import draws
+from .checking import check_protocol
 
 CHANGES = ("", "objects", "size", "cover")
 TRAITS = ("objects", "area", "visible")
@@ -42,6 +43,7 @@ class Errors:
     name: str = "errors"
 
     def __post_init__(self) -> None:
+        check_protocol(self, least={"curves": 0, "steps": 1})
         if self.change not in CHANGES:
             raise UnknownName("change", self.change, CHANGES)
         if bool(self.change) != bool(self.at):

@@ -40,8 +40,9 @@ class Localisation:
 
     def prepare(self, clip: Clip, data) -> Asked:
         """The class ensembles of the dataset, which ask for things by name."""
-        if data.prompts is None or data.classes is None:
-            raise DatasetError(f"localisation asks for classes by name, and {data.name} has none.")
+        if getattr(data, "prompts", None) is None or getattr(data, "classes", None) is None:
+            name = getattr(data, "name", "the dataset")
+            raise DatasetError(f"localisation asks for classes by name, and {name} has none.")
         return Asked(class_embeds(clip, data.prompts), {name: place for place, name in enumerate(data.classes)})
 
     def measure(self, clip: Clip, state: Asked, example, row: Row, seed: int) -> Iterator[Measurement]:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from ...clip import Clip
 from ..protocol import Measurement, Row
+from .checking import check_protocol
 from .editing import Question, embedded_curves
 from .looking import STEPS, areas_of, asks_of
 from .making import image_maps
+from .scoring import PATHS
 from .seeing import cropped
 from .table2 import Classes, Table2
 
@@ -25,6 +27,9 @@ class Microscope:
     steps: int = STEPS
     name: str = "microscope"
     wants_pixels = True  # of each sample, made once for all rows
+
+    def __post_init__(self) -> None:
+        check_protocol(self, {"path": PATHS}, least={"steps": 1})
 
     def prepare(self, clip: Clip, data) -> Classes:
         """The class ensembles, as of Table 2."""

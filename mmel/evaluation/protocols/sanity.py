@@ -25,6 +25,7 @@ from ...sanity.steps import ladder
 from ...types import Example, Pairs
 from ..protocol import FATAL, Batch, Findings, Measurement
 from ..rows import draws, why_no_text
+from .checking import check_protocol
 from .scoring import pixels_of
 
 MEASURES: Mapping[str, Callable[[Tensor, Tensor], Float[Tensor, " batch"]]] = {
@@ -54,6 +55,7 @@ class Sanity:
     wants_pixels = True  # of each sample, made once for all rows
 
     def __post_init__(self) -> None:
+        check_protocol(self, {"tower": ("image", "text", "both")}, {"smooth": 0, "pictures": 0})
         known = MEASURES if self.modality == "image" else OF_A_LINE
         for kind, names, there in (
             ("order of randomisation", self.orders, ORDERS),

@@ -16,6 +16,7 @@ from ...sanity.likeness import flat, on_grid, spearman
 from ...sanity.swaps import random_texts, strangers
 from ...types import Pairs
 from ..protocol import Measurement, Row
+from .checking import check_protocol
 from .making import image_maps
 from .scoring import pixels_of
 
@@ -33,6 +34,9 @@ class Swaps:
     random: int = 0  # seed of the random directions
     name: str = "swaps"
     wants_pixels = True  # of each sample, made once for all rows
+
+    def __post_init__(self) -> None:
+        check_protocol(self)
 
     def prepare(self, clip: Clip, data) -> dict[str, Float[Tensor, "3 embed"]]:
         """Sample -> its own caption, that of its stranger, and a random direction, embedded."""

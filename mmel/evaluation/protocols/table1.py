@@ -12,6 +12,7 @@ from torch import Tensor
 from ...clip import Clip, embed_text
 from ..protocol import Measurement, Row
 from ..rows import draws, has_text_map
+from .checking import check_protocol
 from .keeping import image_confidence, image_scores, text_confidence, text_scores
 from .making import image_maps, text_maps
 from .scoring import embed_pixels, pixels_of
@@ -25,6 +26,9 @@ class Table1:
     captions: int = 1  # of each picture
     name: str = "table1"
     wants_pixels = True  # of each sample, made once for all rows
+
+    def __post_init__(self) -> None:
+        check_protocol(self, least={"runs": 1, "captions": 1})
 
     def prepare(self, clip: Clip, data) -> None:
         """Nothing: every sample stands by itself."""

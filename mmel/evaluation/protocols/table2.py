@@ -12,16 +12,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...clip import Clip
-from ...errors import DatasetError
+from ...errors import DatasetError, UnknownName
+from ...methods import METHODS
 from ...metrics import PROTOCOLS, auc, hits_at_k, step_auc
 from ...types import PLAIN
 from ..protocol import Measurement, Row
+from .checking import check_protocol
 from .editing import Ask, Embedded, Question, cosines_of, embedded_curves
 from .making import image_maps
-from .scoring import class_embeds, embed_pixels
+from .scoring import PATHS, class_embeds, embed_pixels
 from .seeing import OWN_SIZE, cropped, uncropped
 
 KINDS = ("deletion", "insertion")
+TARGETS = ("true", "predicted")
 KS = (1, 5)
 
 
@@ -56,12 +59,19 @@ class Table2:
     name: str = "table2"
     wants_pixels = True  # of each sample, made once for all rows
 
+    def __post_init__(self) -> None:
+        check_protocol(self, {"protocols": PROTOCOLS, "targets": TARGETS, "path": PATHS})
+        for method in self.own_size:
+            if method not in METHODS:
+                raise UnknownName("method of table2's own_size", method, METHODS)
+
     def prepare(self, clip: Clip, data) -> Classes:
         """The class ensembles, from the dataset's own prompts."""
         if self.classes is not None:
             return self.classes
-        if data.prompts is None:
-            raise DatasetError(f"table2 asks for classes, and {data.name} has none: take scenes/classes or imagenet.")
+        if getattr(data, "prompts", None) is None:
+            name = getattr(data, "name", "the dataset")
+            raise DatasetError(f"table2 asks for classes, and {name} has none: take scenes/classes or imagenet.")
         scale = float(clip.model.logit_scale.detach().exp())
         return Classes(class_embeds(clip, data.prompts), scale, getattr(data, "manifest", ""))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
@@ -10,31 +10,34 @@ from typing import NamedTuple
 import torch
 
 from ...clip import Clip, prepare_images
-from ...errors import DatasetError
+from ...data.iterating import key_of
+from ...errors import BadSetting, DatasetError
 from ...loading.inputs import token_ids
 from ...metrics import step_auc
-from ..protocol import Measurement, Row
+from ..protocol import FATAL, Measurement, Row
+from .checking import check_protocol
 from .making import text_maps
-from .retrieval import KS, Gallery, Retrieved, edited_texts, embed_edited, retrieved
+from .retrieval import KS, READINGS, Gallery, Retrieved, edited_texts, embed_edited, retrieved
 from .scoring import embed_pixels, embed_tokens, pixels_of
 
 KINDS = ("deletion", "insertion")
 
 
 class Searched(NamedTuple):
-    """A gallery, and at which place each sample's picture stands."""
+    """A gallery, and at which place each sample's picture stands; `unreadable` ones are left out, with the reason."""
 
     gallery: Gallery
     places: Mapping[str, int]
     memo: dict[str, dict[bytes, object]]  # edited texts of the sample at hand, for the next row, and of those kept
     manifest: str = ""  # of the dataset that it was made from
+    unreadable: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
 class Table3:
     """For each of a picture's captions a text map; the captions are edited in its order, the gallery stays whole.
 
-    Our protocol, for the official one is not published.
+    Our protocol, for the official one is not published. Pictures that cannot be read are not in the gallery.
     """
 
     readings: tuple[str, ...] = ("remove",)  # what becomes of a word that goes
@@ -44,27 +47,48 @@ class Table3:
     keep: int = 0  # of the first so many samples edited texts are remembered, for whoever asks about them later
     name: str = "table3"
     wants_pixels = True  # of each sample, made once for all rows
+    wants_all = True  # of a dataset given by name, to look in, however few of its samples are evaluated
+
+    def __post_init__(self) -> None:
+        check_protocol(self, {"readings": READINGS}, least={"steps": 1, "captions": 1, "keep": 0})
+        given = self.gallery
+        if given is not None and (isinstance(given, str) or not hasattr(given, "__getitem__")):
+            raise BadSetting(
+                "gallery of table3 is a dataset as `mmel.data.open_dataset` gives it, or what `prepare` made of one; "
+                f"got {given!r}. On the command line the gallery is all of --dataset."
+            )
 
     def prepare(self, clip: Clip, data) -> Searched:
         """Embeddings of the whole gallery."""
         if isinstance(self.gallery, Searched):
             return self.gallery
-        data = self.gallery or data
-        pictures, texts, owner, places = [], [], [], {}
+        data = data if self.gallery is None else self.gallery
+        pictures, texts, owner, places, unreadable = [], [], [], {}, {}
         for start in range(0, len(data), size := clip.scoring.batch):
-            some = list(data[start : start + size])
-            pictures.append(embed_pixels(clip, torch.cat([prepare_images(clip, each.image) for each in some])))
-            for example in some:
+            some, gone = _readable(clip, data, range(start, min(start + size, len(data))))
+            unreadable |= gone
+            if some:
+                pictures.append(embed_pixels(clip, torch.cat([pixels for _, pixels in some])))
+            for example, _ in some:
                 places[example.key] = len(places)
                 own = example.captions[: self.captions]
                 texts += own
                 owner += [places[example.key]] * len(own)
+        if not texts:
+            why = next(iter(unreadable.values()), "it has no captions")
+            raise DatasetError(f"the gallery of table3 holds no picture with a caption: {why}")
         whole = Gallery(torch.cat(pictures), embed_tokens(clip, token_ids(clip, texts)), torch.tensor(owner))
-        return Searched(whole, places, {}, getattr(data, "manifest", ""))
+        return Searched(whole, places, {}, getattr(data, "manifest", ""), unreadable)
+
+    def prepared(self, state: Searched) -> dict[str, object]:
+        """What the results say of the gallery."""
+        return {"gallery": len(state.places), "unreadable": dict(state.unreadable)}
 
     def measure(self, clip: Clip, state: Searched, example, row: Row, seed: int) -> Iterator[Measurement]:
         """Areas of recall at 1, 5 and 10 in both directions; `steps` are the points of the curve."""
         if example.key not in state.places:
+            if why := state.unreadable.get(example.key):
+                raise DatasetError(why)
             raise DatasetError(f"{example.key} is not in the gallery: evaluate samples that it holds.")
         texts = list(example.captions[: self.captions])
         maps = text_maps(clip, row, pixels_of(clip, example), texts, seed).cpu()
@@ -80,6 +104,20 @@ class Table3:
             found.append(torch.stack(retrieved(state.gallery, state.places[example.key], embeds)))
         for (reading, kind), hits in zip(asked, torch.stack(found).cpu(), strict=True):  # all in one transfer
             yield from _scores(Retrieved(*hits), kind, reading)
+
+
+def _readable(clip: Clip, data, indices: Sequence[int]) -> tuple[list[tuple], dict[str, str]]:
+    """These samples with their pixels; and why others have none, by their names."""
+    some, gone = [], {}
+    for index in indices:
+        try:
+            example = data[index]
+            some.append((example, prepare_images(clip, example.image)))
+        except FATAL:
+            raise
+        except Exception as error:
+            gone[key_of(data, index)] = str(error)
+    return some, gone
 
 
 def _scores(found: Retrieved, kind: str, reading: str) -> Iterator[Measurement]:

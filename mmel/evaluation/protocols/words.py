@@ -9,9 +9,10 @@ from statistics import fmean
 from ...clip import Clip
 from ...errors import DatasetError
 from ..protocol import Measurement, Row
+from .checking import check_protocol
 from .making import text_maps
 from .scoring import pixels_of
-from .wording import SCORES, judged_words, word_truth
+from .wording import ROLES, SCORES, judged_words, word_truth
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,9 @@ class Words:
     roles: tuple[str, ...] = ("object",)
     name: str = "words"
     wants_pixels = True  # of each sample, made once for all rows
+
+    def __post_init__(self) -> None:
+        check_protocol(self, {"roles": ROLES}, least={"captions": 1})
 
     def prepare(self, clip: Clip, data) -> None:
         """Nothing: every sample stands by itself."""

@@ -1,0 +1,163 @@
+"""What one sample cannot do to others, and what is said of a whole run before its first sample."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+from evaluation_toy import tiny_job
+
+import mmel
+from mmel.cli import main
+from mmel.data import open_dataset
+from mmel.errors import DatasetError, EvaluationError, ImageError, MmelError
+from mmel.evaluation import Plan, Row, reporting, run
+from mmel.evaluation.job import DataName, Job, ModelName
+from mmel.evaluation.protocols import PROTOCOLS
+from mmel.evaluation.rows import CONTROLS, ROWS, TABLES, check_row, described, row_of
+from mmel.methods import METHODS
+
+FEW = {"resamples": 100}
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return mmel.load_clip(device="cpu")
+
+
+class Holed(Sequence):
+    """The first samples of a dataset, of which one cannot be read."""
+
+    name, manifest = "holed", "holed"
+
+    def __init__(self, data, hole: int):
+        self.data, self.hole, self.records = data, hole, data.records
+        self.asked = 0
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, index):
+        self.asked += 1
+        if index == self.hole:
+            raise ImageError("half a file.")
+        return self.data[index]
+
+
+def test_one_unreadable_picture_fails_its_own_sample_alone(clip, tmp_path):
+    data = Holed(open_dataset("scenes/retrieval", count=4), 2)
+    how = dict(clip=clip, rows=["grad_eclip", "random"], settings={"captions": 1, "steps": 2}, **FEW)
+    frame = mmel.evaluate("table3", data, out=tmp_path / "run", **how)
+    assert data.asked == 2 * len(data)  # once for the gallery, once to be evaluated
+    failed = frame[frame.error != ""]
+    assert set(failed.kind) == {"ImageError"} and set(failed["index"]) == {2} and len(failed) == 2
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    key = data.data.keys[2]
+    assert results["prepared"] == {"gallery": 3, "unreadable": {key: "half a file."}}
+    notes = " ".join(reporting.notes_of(results, False))
+    assert "Gallery: 3 pictures" in notes and f"such as {key}: half a file." in notes
+
+
+@pytest.mark.parametrize(
+    ("raised", "error"), [(DatasetError("no captions"), DatasetError), (KeyError("x"), EvaluationError)]
+)
+def test_errors_of_prepare_are_of_the_run_and_come_once(clip, monkeypatch, raised, error):
+    times = []
+
+    def prepare(*_):
+        times.append(1)
+        raise raised
+
+    monkeypatch.setattr(PROTOCOLS["table3"], "prepare", prepare)
+    with pytest.raises(error):
+        mmel.evaluate("table3", "scenes/retrieval", clip=clip, count=3, rows=["random"])
+    assert len(times) == 1
+
+
+def test_a_count_shrinks_what_is_evaluated_not_the_gallery(clip, tmp_path):
+    how = dict(clip=clip, rows=["random"], settings={"captions": 1, "steps": 2}, **FEW)
+    size = len(open_dataset("scenes/retrieval"))
+    few = mmel.evaluate("table3", "scenes/retrieval", count=2, out=tmp_path, **how)
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["header"]["dataset"]["samples"] == 2 and set(few["index"]) == {0, 1}
+    assert results["header"]["prepared from"]["samples"] == results["prepared"]["gallery"] == size > 2
+    assert any(f"Gallery: {size} pictures" in note for note in reporting.report_of(results).notes)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "settings", "says"),
+    [
+        ("table2", {"protocols": ("oficial",)}, "did you mean official"),
+        ("table2", {"path": "exakt"}, "did you mean exact"),
+        ("table2", {"targets": ()}, "at least one"),
+        ("table2", {"own_size": ("grad_eclipp",)}, "did you mean grad_eclip"),
+        ("table1", {"runs": 0}, "runs of table1 is from 1 on; got 0"),
+        ("table1", {"runs": "x"}, "a whole number"),
+        ("table3", {"gallery": 500}, "is a dataset"),
+        ("table3", {"readings": ("atention",)}, "did you mean attention"),
+        ("microscope", {"path": "exakt"}, "did you mean exact"),
+        ("words", {"roles": ("objekt",)}, "did you mean object"),
+        ("sanity", {"tower": "txt"}, "did you mean text"),
+        ("errors", {"curves": "x"}, "a whole number"),
+        ("swaps", {"random": "x"}, "a whole number"),
+    ],
+)
+def test_settings_are_looked_at_before_anything_runs(protocol, settings, says):
+    with pytest.raises(MmelError, match=says):
+        PROTOCOLS[protocol](**settings)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "says"),
+    [
+        ("m2ib", {"betta": 1}, "unknown setting of m2ib 'betta': did you mean beta"),
+        ("m2ib", {"modality": "image"}, "unknown setting"),
+        ("m2ib", {"beta": "x"}, "a finite number"),
+        ("m2ip", {}, "unknown method 'm2ip': did you mean m2ib"),
+        ("mmel", {"gate": "some"}, "one of"),
+    ],
+)
+def test_a_row_is_looked_at_when_the_job_is_made(method, settings, says):
+    with pytest.raises(MmelError, match=says):
+        Job(PROTOCOLS["table2"](), (Row("a", method, settings),), ModelName(), DataName("scenes/classes"))
+
+
+def test_every_row_of_the_tables_passes():
+    for name in {*ROWS, *METHODS}:
+        check_row(row_of(name))
+    said = [described(row_of(name)) for name in ("mmel", "mmel_literal", "mmel_working")]
+    assert said == ["mmel()", "mmel(preset='LITERAL')", "mmel(preset='WORKING')"]
+    assert set(CONTROLS) <= set(TABLES["microscope"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("table2", "--set", "path=exakt"), ("table1", "--set", "runs=0")],
+)
+def test_the_command_line_ends_with_2(arguments, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(
+            ["evaluate", "--protocol", *arguments, "--methods", "random", "--count", "2", "--out", str(tmp_path / "o")]
+        )
+    found = capsys.readouterr()
+    assert end.value.code == 2 and "error: " in found.err and "Traceback" not in found.err
+
+
+@pytest.mark.parametrize("protocol", ["table2", "microscope", "localisation"])
+def test_a_dataset_without_classes_is_an_error_of_the_run(clip, protocol):
+    data = Holed(open_dataset("scenes/classes", count=2), 5)
+    with pytest.raises(DatasetError, match="classes"):
+        mmel.evaluate(protocol, data, clip=clip, rows=["random"])
+
+
+def test_other_reducers_reduce_a_finished_run_again(tmp_path):
+    run(tiny_job(3), tmp_path, Plan(**FEW))
+    path = tmp_path / "results.json"
+    whole = path.read_text()
+    path.write_text(whole.replace('"count"', '"stale"'))
+    run(tiny_job(3), tmp_path, Plan(**FEW))
+    assert '"stale"' in path.read_text()  # read, not made again
+    path.write_text(path.read_text().replace(json.loads(whole)["reducers"], "of another day"))
+    run(tiny_job(3), tmp_path, Plan(**FEW))
+    assert path.read_text() == whole
