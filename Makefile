@@ -17,6 +17,8 @@ RUN = $(PY) tools/run_notebooks.py --device $(DEVICE) --threads $(THREADS) --job
 BOOK = $(VENV)/bin/jupyter-book build . --path-output book --quiet -W -n --keep-going
 FRESH = book/_build/.fresh
 OTHERS = runs/others
+PAGES = tests/test_book.py tests/test_live.py
+TWO = OMP_NUM_THREADS=$(THREADS) xargs -P 2  # processes at once, each with some of the names that it reads
 FORGET = { rm -rf book/_build; echo "The book did not build: see the warnings above." >&2; exit 1; }
 
 export JUPYTER_PREFER_ENV_PATH = 1
@@ -70,11 +72,11 @@ serve: book
 
 test: $(STAMP)
 	$(if $(NOTEBOOKS),$(PY) tools/nbref.py check $(NOTEBOOKS))
-	$(PY) -m pytest --ignore tests/test_book.py --ignore tests/test_live.py
-	printf '%s\n' $(NOTEBOOKS) | OMP_NUM_THREADS=$(THREADS) xargs -P 2 -n 4 $(PY) -m pytest --nbval-lax --nbval-current-env
+	printf '%s\n' $(filter-out $(PAGES),$(wildcard tests/test_*.py)) | $(TWO) -n 8 $(PY) -m pytest
+	printf '%s\n' $(NOTEBOOKS) | $(TWO) -n 4 $(PY) -m pytest --nbval-lax --nbval-current-env
 	@rm -rf book/_build
 	@$(MAKE) --no-print-directory book PROFILE=quick
-	$(PY) -m pytest tests/test_book.py tests/test_live.py
+	printf '%s\n' $(PAGES) | $(TWO) -n 1 $(PY) -m pytest
 
 train: $(STAMP)
 	$(PY) -m mmel.training --seed $(SEED) --device $(DEVICE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -176,6 +177,14 @@ def test_continuous_integration_runs_make_test():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert script.read_text().splitlines()[-1] == "exec make test"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_cells_of_a_chapter_are_short_and_define_nothing(path):
+    """Not the exercises', whose starters are functions to write."""
+    code = ["".join(cell["source"]) for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert [cell for cell in code if len(cell.splitlines()) > 12] == []
+    assert [cell for cell in code if re.search(r"^\s*(async\s+)?def\s", cell, re.MULTILINE)] == []
 
 
 def test_package_data_and_licences_are_there():

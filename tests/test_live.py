@@ -703,7 +703,7 @@ def test_a_patch_has_to_rise_and_one_to_fall_clearly(engine):
     assert engine.evaluate("(base) => live.changes([9, 8, 7, 6, 5, 5.5, 1], base).risen", near) is None
 
 
-def test_exercise_order(visit, engine):
+def test_exercise_order(visit, engine, cases):
     """Some scene and dials do it; no preset counts, though it may do it too, nor an order that only changed within."""
 
     def asked(state: dict, dials: dict) -> tuple[dict, dict]:
@@ -713,7 +713,7 @@ def test_exercise_order(visit, engine):
 
     early = {"gate": "each", "alpha": 60, "beta_place": "base", "beta": 0, "theta": [4.0] * 6 + [-4.0] * 6}
     good = within = preset = None
-    for case in fifty():
+    for case in cases:
         start = state_of(case.scene.plan, case.text) | {"right": "mine"}
         for dials in (early, {"alpha": 60, "temperature": 0.04}, {}):
             state, found = asked(start, dials)

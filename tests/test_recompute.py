@@ -94,6 +94,17 @@ def test_pictures_are_the_same_but_for_a_few_pixels():
     assert "is 50 by 100" in alike.other_picture(picture, picture[:, :50])
 
 
+def test_a_picture_that_became_a_table_is_not_the_same():
+    file = io.BytesIO()
+    Image.new("RGB", (4, 3), "red").save(file, "PNG")
+    picture = {"image/png": base64.b64encode(file.getvalue()).decode(), "text/html": "<p>a</p>"}
+    was, now = (
+        nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("display_data", data)])
+        for data in (picture, {"text/html": "<table><tr><td>a</td></tr></table>"})
+    )
+    assert alike.displayed("fig", was, was) == [] and alike.displayed("fig", was, now) == ["fig: is no picture now"]
+
+
 CELLS = """import base64, io
 from IPython.display import Markdown, display
 from PIL import Image

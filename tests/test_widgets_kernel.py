@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 import ipywidgets as W
+import lab
 import pytest
 import torch
 from jupyter_client.manager import start_new_kernel
@@ -423,3 +424,12 @@ def test_a_browser_does_not_send_back_what_the_kernel_has_set(clip):
     widgets = [each for name in MADE for each in inside(getattr(kernel, name)(clip))]
     sliders = [each for each in widgets if isinstance(each, (W.FloatSlider, W.FloatLogSlider))]
     assert len(sliders) == 8 and not any(each.continuous_update for each in sliders)
+
+
+def test_the_tool_that_plays_the_notebook_knows_its_figures_and_says_what_it_lacks():
+    """The playing itself needs a JupyterLab, which is no dependency."""
+    cells = json.loads((ROOT / "notebooks" / lab.NOTEBOOK).read_text())["cells"]
+    assert [cell["id"] for cell in cells if cell["id"] in lab.FIGURES] == list(lab.FIGURES)
+    command = [sys.executable, str(ROOT / "tools" / "lab.py"), "--lab", "no-such-program"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "no program 'no-such-program'" in done.stderr

@@ -10,13 +10,12 @@ import pytest
 import torch
 from playable import DEPTH, KEYS, MAKERS, PRESETS, QUERIES, VALUES, WIDTH, dials
 from playwright.sync_api import Page
-from test_book import AXE, TAGS
+from test_book import AXE, TAGS, settled
 
 from mmel.methods.grad_eclip import sim_qk
 from mmel.methods.mmel import FeatureTransform, gated
 from mmel.widgets import unpack
 
-PIXELS = "[...document.querySelectorAll('canvas')].filter(c => c.offsetParent).map(c => c.toDataURL()).join()"
 EXPLAIN = """([name, scene, text]) => {
     const data = JSON.parse(document.querySelector(".mp-data").textContent);
     const { base, map, order, low, high } = new mmelPlay.gate.Gate(data).explain(scene, text, data.presets[name]);
@@ -49,12 +48,6 @@ def page(request, browser, pages):
     yield made
     assert made.wrong == []
     made.close()
-
-
-def settled(page: Page) -> str:
-    """All pixels, once the next frame has been drawn."""
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    return page.evaluate(PIXELS)
 
 
 def python_map(data, scene: int, text: int, preset, dtype=torch.float64) -> tuple[torch.Tensor, torch.Tensor]:

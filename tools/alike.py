@@ -72,11 +72,12 @@ def displayed(name: str, old: NotebookNode, new: NotebookNode) -> list[str]:
     wrong = []
     for place, (first, second) in enumerate(zip(was, now, strict=True), 1):
         which = f"{name}, {place}" if len(was) > 1 else name
-        if "image/png" in first and "image/png" in second:
-            said = other_picture(pixels(first), pixels(second))
+        if "image/png" in first:
+            said = other_picture(pixels(first), pixels(second)) if "image/png" in second else "is no picture now"
             wrong += [f"{which}: {said}"] if said else []
-        for kind in set(TABLES) & set(first) - ({"image/png"} & set(first)):
-            wrong += table_lines(which, first[kind], second.get(kind, ""))
+        else:
+            for kind in set(TABLES) & set(first):
+                wrong += table_lines(which, first[kind], second.get(kind, ""))
     return wrong
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from PIL import Image
+from bookpictures import size_of, sources_of
 from sphinx.application import Sphinx
 
 BLOCK = re.compile(
@@ -34,22 +33,14 @@ def folded(found: re.Match) -> str:
     return "".join([*parts, f"{opened}{''.join(plain)}{closed}" if plain or not parts else ""])
 
 
-def width_of(path: Path) -> int:
-    """Pixels across."""
-    with Image.open(path) as picture:
-        return picture.width
-
-
 def show(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
     """Fold and mark, in the chapters that were run."""
     if "body" not in context or not page.startswith("executed/"):
         return
-    sources = {name: Path(app.srcdir) / path for path, (_, name) in app.env.images.items()}
+    sources = sources_of(app)
 
     def marked(found: re.Match) -> str:
-        source = sources.get(found[3])
-        width = width_of(source) if source is not None and source.is_file() else 0
-        least = round(SHRINK * width)
+        least = round(SHRINK * size_of(sources[found[3]])[0]) if found[3] in sources else 0
         return f'{found[1]}class="wide" style="--least: {least}px" {found[2]}' if least > FITS else found[0]
 
     context["body"] = IMAGE.sub(marked, BLOCK.sub(folded, context["body"]))

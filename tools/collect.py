@@ -88,11 +88,16 @@ def values(name: str, notebook: NotebookNode) -> dict[str, object]:
     return found
 
 
+def name_of(cell: NotebookNode) -> str | None:
+    """A cell's figure by its name."""
+    return cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+
+
 def keep_figures(notebook: NotebookNode, folder: Path) -> None:
     """Every picture as a file, named after its figure (or its cell), in each format that was made."""
     kept = set()
     for number, (cell, data) in enumerate(outputs(notebook)):
-        stem = cell.metadata.get("mystnb", {}).get("figure", {}).get("name") or f"{cell.id}"
+        stem = name_of(cell) or cell.id
         for kind, suffix in PICTURES.items():
             if kind in data:
                 path = folder / f"{stem}.{suffix}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-from collect import Stop, Task
+from collect import Stop, Task, name_of
 from nbformat import NotebookNode
 
 PAPER = {  # of the paper: the chapter, and the cells that show it, by figure or cell
@@ -39,11 +39,6 @@ def of_paper(name: str) -> str:
     if not found:
         return name
     return ("table" if (found[1] or "").lower() == "table" else "figure") + found[2]
-
-
-def name_of(cell: NotebookNode) -> str | None:
-    """A cell's figure by its name."""
-    return cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
 
 
 def find(name: str, tasks: list[Task]) -> Named:

@@ -64,11 +64,11 @@ def parameters_of(notebook: NotebookNode) -> dict[str, object]:
     for cell in parameter_cells(notebook):
         for node in ast.parse(cell.source).body:
             if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-                target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-                several = isinstance(target, ast.Tuple)  # a, b = 1, 2
-                names = [ast.unparse(each) for each in (target.elts if several else [target])]
-                values = ast.literal_eval(node.value)
-                found |= dict(zip(names, values if several else [values], strict=True))
+                value = ast.literal_eval(node.value)
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    several = isinstance(target, ast.Tuple)  # a, b = 1, 2
+                    names = [ast.unparse(each) for each in (target.elts if several else [target])]
+                    found |= dict(zip(names, value if several else [value], strict=True))
     return found
 
 

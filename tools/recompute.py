@@ -39,6 +39,8 @@ def recompute(root: Path, figure: str, profile: str, device: str, threads: int) 
     with tempfile.TemporaryDirectory() as folder:
         seconds, again = run_again(found, Path(folder))
     noted = values(task.name, again)
+    if found.cells and not noted and not shown_by(found, again):
+        raise Stop(f"{figure} shows no table and no picture, and notes no value: there is nothing to compare.")
     wrong = differences({key: value for key, value in stored.items() if not found.cells or key in noted}, noted)
     wrong += other_outputs(found, run, again)
     what = f"{task.name}: {figure}" if found.cells else task.name

@@ -54,12 +54,9 @@ def profile_parameters(path: Path, names: list[str], device: str) -> dict[str, d
 
 def check_parameters(name: str, notebook: NotebookNode, parameters: dict[str, object]) -> None:
     """Papermill injects any name; one that the notebook does not read would change nothing, silently."""
-    cells = parameter_cells(notebook)
-    if not cells:
+    if not parameter_cells(notebook):
         raise Stop(f"notebooks/{name}.ipynb has no cell tagged `parameters`.")
-    lines = [line for cell in cells for line in cell.source.splitlines()]
-    known = {line.split("=")[0].split(":")[0].strip() for line in lines if "=" in line and not line.startswith("#")}
-    if unknown := sorted(set(parameters) - known):
+    if unknown := sorted(set(parameters) - set(paper.parameters_of(notebook))):
         raise Stop(f"notebooks/{name}.ipynb has no parameter {', '.join(unknown)} in its `parameters` cell.")
 
 
