@@ -249,6 +249,8 @@ def main() -> int:
     parser.add_argument("--test-scenes", type=int, default=64, help="of each split")
     parser.add_argument("--confirm-scenes", type=int, default=COUNT, help="of each kind")
     options = parser.parse_args()
+    if options.rehearse and not options.confirm:
+        parser.error("--rehearse goes with --confirm: everything else is no rehearsal")
     kind = "test" if options.test else "confirmation" if options.confirm and not options.rehearse else ""
     weights = {model: weights_of(model) for model in MODELS}
     if kind and (why := refused(kind, weights, options.again)):

@@ -86,7 +86,7 @@ def told(entry: Mapping, weights: Mapping[str, str]) -> dict[str, str]:
         "date": entry["time"][:16].replace("T", " "),
         "read": f"{WHAT[entry['kind']]}, {entry['scenes']} each",
         "weights": f"{'shipped' if entry['weights'] == weights else 'earlier'} ({hashes})",
-        "candidates": str(entry["candidates"]),
+        "candidate": f"{entry['chosen']} (of {entry['candidates']})",
         "won": f"{found['won']} of {found['of']}" if found else f"broke off ({entry.get('broke_off', 'unfinished')})",
         "missed": "; ".join(found["missed"]) if found else "",
         "why again": entry["again"],
@@ -103,8 +103,9 @@ def verdict(log: Sequence[Mapping], weights: Mapping[str, str]) -> list[str]:
     for number, each in enumerate(tests[1:], 2):
         same = "the same" if each["scenes_hash"] == tests[0]["scenes_hash"] else "other"
         weighed = "other" if each["weights"] != tests[0]["weights"] else "the same"
+        of = "" if each["chosen"] == tests[0]["chosen"] else f", another candidate (*{each['chosen']}*)"
         found = _count(each, judged=False)
-        lines.append(f"Reading {number}, {weighed} weights, {same} scenes: {found}. The rule knows one reading.")
+        lines.append(f"Reading {number}, {weighed} weights, {same} scenes{of}: {found}. The rule knows one reading.")
     own = [each for each in log if each["kind"] == "confirmation" and each["weights"] == weights]
     past = sum(each["kind"] == "confirmation" for each in log) - len(own)
     if past:

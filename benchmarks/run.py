@@ -208,8 +208,9 @@ def show(name: str, times: dict) -> None:
         print(f"{case} / {row['base']}: {row['ratio']:.3f}{verdict(row['ratio'], row['most'])}")
     for other, row in times["others"].items():
         print(f"{row['ours']} / {other}: {row['ratio_of_ours']:.3f}{verdict(row['ratio_of_ours'], row['most'])}")
-    worse = [case for case, ratio in times.get("large_batch", {}).items() if ratio >= 1]
-    print(f"a pair in a batch of {LARGE} takes longer than alone: {', '.join(worse) or 'with none'}")
+    if large := times.get("large_batch"):
+        worse = [case for case, ratio in large.items() if ratio >= 1]
+        print(f"a pair in a batch of {LARGE} takes longer than alone: {', '.join(worse) or 'with none'}")
 
 
 def main() -> None:

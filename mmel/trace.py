@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -148,7 +149,7 @@ def _heads(block: nn.Module, heads: int | None) -> int:
     width = _in_proj(block.attn).shape[1]
     if heads is None:
         return block.attn.num_heads
-    if isinstance(heads, bool) or not isinstance(heads, int) or heads < 1 or width % heads:
+    if type(heads) is bool or not isinstance(heads, Integral) or heads < 1 or width % heads:
         raise BadSetting(f"heads must divide the width of the block, {width}; got {heads!r}. None is the model's own.")
     return heads
 
@@ -158,7 +159,7 @@ def _recording(clip: Clip, tower: str, layers: int | None, heads: int | None) ->
     """Record the last `layers` blocks of a tower (None: all) while the context lasts; then take everything off."""
     tower_blocks = blocks(clip, tower)
     depth = len(tower_blocks)
-    if layers is not None and (isinstance(layers, bool) or not isinstance(layers, int) or not 1 <= layers <= depth):
+    if layers is not None and (type(layers) is bool or not isinstance(layers, Integral) or not 1 <= layers <= depth):
         raise BadSetting(f"layers counts the last blocks of the {tower} tower, from 1 to {depth}; got {layers!r}.")
     chosen = list(tower_blocks)[depth - (layers or depth) :]
     graph = torch.is_grad_enabled()

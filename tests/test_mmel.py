@@ -269,6 +269,19 @@ def test_numbers_out_of_range(wrong):
         MmelSettings(**wrong)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"alpha": "x"}, {"alpha": float("nan")}, {"seed": 1.5}, {"scales": 1.0}, {"bias": 1}, {"layers": True}]
+)
+def test_settings_of_another_kind(wrong):
+    (name,) = wrong
+    with pytest.raises(BadSetting, match=f"^{name} of mmel is "):
+        MmelSettings(**wrong)
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert MmelSettings(theta=np.float32(2), layers=np.int64(1)).thetas(2) == [2.0, 2.0]
+
+
 def test_working_is_what_the_validation_split_chose():
     """benchmarks/working.json is the table of choose_working.py; its text setting is that of image maps."""
     table = json.loads((Path(__file__).parents[1] / "benchmarks" / "working.json").read_text())

@@ -183,6 +183,10 @@ def test_a_second_reading_is_refused(bench, monkeypatch, tmp_path, capsys):
     assert "on these weights" in readings.refused("confirmation", ENTRY["weights"], "", log)
     assert readings.refused("confirmation", other, "", log) == ""  # other weights meet other scenes
     monkeypatch.setattr(bench["plus"], "refused", lambda kind, *rest: f"{kind}: give --again")
+    monkeypatch.setattr(sys, "argv", ["plus.py", "--test", "--rehearse"])
+    with pytest.raises(SystemExit, match="2"):
+        bench["plus"].main()
+    assert "--rehearse goes with --confirm" in capsys.readouterr().err
     for way, kind in {"--test": "test", "--confirm": "confirmation"}.items():
         monkeypatch.setattr(sys, "argv", ["plus.py", way])
         assert bench["plus"].main() == 2 and kind in capsys.readouterr().err
@@ -218,6 +222,9 @@ def test_what_the_readings_say(bench, tmp_path):
     assert "2 of 3 comparisons, no win" in said and "other weights, the same scenes: 3 of 3" in said
     assert said.count("a win by the rule") == 0 and "not been confirmed" in said
     rows = [readings.told(each, shipped) for each in readings.readings(log)]
+    other = readings.verdict([ENTRY, ENTRY | {"chosen": "another"}], shipped)[1]
+    assert "the same scenes, another candidate (*another*): broke off" in other
+    assert rows[0]["candidate"].endswith(f"(of {ENTRY['candidates']})")
     assert [row["won"] for row in rows] == ["2 of 3", "3 of 3"] and rows[1]["weights"].startswith("shipped")
     readings.begin(ENTRY | {"kind": "confirmation", "weights": shipped}, log)
     assert "broke off, which is no win" in readings.verdict(readings.readings(log), shipped)[-1]
@@ -260,3 +267,10 @@ def test_winning_needs_every_interval(bench):
         "energy_pointing_game": [-2, -3, -1],
     }.items():
         assert not plus.wins(good | {metric: gap})
+
+
+def test_its_price_is_what_its_docstring_says(clip, pairs):
+    """For each scale a pass of the image tower, one more for the content; the text tower once."""
+    clip.passes.image = clip.passes.text = 0
+    explain(clip, *(part[:1] for part in pairs), method="mmel_plus")
+    assert (clip.passes.image, clip.passes.text) == (5, 1)

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ..errors import UnknownName
-from ..methods import METHODS, OFFICIAL, settings_of
+from ..methods import METHODS, OFFICIAL, check_settings, settings_of
 from ..methods.mmel_settings import LITERAL, WORKING, MmelSettings
-from ..methods.parts.settings import check_kinds
 from .protocol import Row
 
 ONE_HEAD = dict(OFFICIAL["grad_eclip"])  # the official block has a single head, whatever the model has
@@ -124,10 +123,7 @@ def check_row(row: Row) -> None:
     if row.method not in METHODS:
         raise UnknownName("method", row.method, METHODS)
     known = [name for name in settings_of(METHODS[row.method]) if name not in ("modality", "batch_size")]
-    for name in row.settings:
-        if name not in known:
-            raise UnknownName(f"setting of {row.method}", name, known)
-    check_kinds(row.method, METHODS[row.method], row.settings)
+    check_settings(row.method, row.settings, known)
     if row.method == "mmel":
         MmelSettings(**row.settings)
 

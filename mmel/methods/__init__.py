@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -85,14 +85,19 @@ def explain(
         raise UnknownName("method", method, METHODS)
     run = METHODS[method]
     known = settings_of(run)
-    for name in settings:
-        if name not in known:
-            raise UnknownName(f"setting of {method}", name, known)
-    check_kinds(method, run, settings)
+    check_settings(method, settings, known)
     pairs = prepare(clip, images, texts)
     if "batch_size" in known:
         settings["batch_size"] = batch_size
     return _in_turns(lambda part: run(clip, part, None, **settings), pairs, batch_size)
+
+
+def check_settings(method: str, settings: Mapping[str, object], known: Collection[str]) -> None:
+    """Raise for a setting that is not one of the `known` ones of a method, or is of another kind than it should be."""
+    for name in settings:
+        if name not in known:
+            raise UnknownName(f"setting of {method}", name, known)
+    check_kinds(method, METHODS[method], settings)
 
 
 @cache

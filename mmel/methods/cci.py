@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ..clip import Clip, embed_image, prepare, similarity
+from ..clip import Clip, embed_pixels, prepare, similarity
 from ..trace import blocks
 from ..types import Attribution
 from .parts import asked, grid_of, wide
@@ -107,7 +107,7 @@ def explain(
     masked = []
     for part in slices(len(hidden), at_once(pairs.images, batch_size)):
         with hidden_keys(clip, "image", hidden[part]):
-            embed = embed_image(clip, pictures[part])
+            embed = embed_pixels(clip, pictures[part])
         masked.append(similarity(embed, text_embed.repeat_interleave(count, 0)[part]))
     drops = cluster_drops(wide(score), wide(torch.cat(masked)).unflatten(0, (-1, count)), labels)
     settings = {"clusters": clusters, "restarts": restarts, "seed": seed, "modality": modality}

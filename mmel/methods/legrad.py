@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..clip import Clip, embed_text, prepare
 from ..trace import blocks, gradients, image_readout, record
-from ..types import Attribution
+from ..types import Attribution, Pairs
 from .mask_clip import finish_block
 from .parts import asked, last_blocks, texts_of, wide
 
@@ -58,7 +58,7 @@ def explain(
     count = last_blocks(clip, "image", layers)
     with torch.no_grad():
         text_embed = embed_text(clip, texts_of(pairs))
-    trace = record(clip, pairs.images, text_embed, layers=count, modality="image")
+    trace = record(clip, Pairs(pairs.images, None, text_embed), layers=count, modality="image")
     last = trace.image_layers[-1]
     outputs = [layer.block_in for layer in trace.image_layers[1:]]
     outputs.append(finish_block(blocks(clip, "image")[-1], last.block_in, last.attn_out))

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..clip import Clip, embed_text, prepare
 from ..errors import BadSetting
 from ..trace import blocks, image_readout, record
-from ..types import Attribution, LayerTrace
+from ..types import Attribution, LayerTrace, Pairs
 from .parts import asked, texts_of, wide
 
 VERSIONS = ("grad_eclip", "original", "original_code")
@@ -73,7 +73,7 @@ def explain(
     asked("mask_clip", modality, pairs, has=("image",))
     with torch.no_grad():
         text_embed = embed_text(clip, texts_of(pairs))
-        trace = record(clip, pairs.images, text_embed, layers=1, heads=heads, modality="image")
+        trace = record(clip, Pairs(pairs.images, None, text_embed), layers=1, heads=heads, modality="image")
         layer = trace.image_layers[-1]
         patches = image_readout(clip, value_tokens(clip, layer, version))
         values = F.cosine_similarity(wide(patches), wide(text_embed)[:, None], dim=-1)

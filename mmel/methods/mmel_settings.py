@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from numbers import Real
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -58,7 +59,7 @@ class MmelSettings(Mapping):
 
     def thetas(self, depth: int) -> list[float]:
         """Eq. 6's theta of each of the `depth` blocks of a tower."""
-        if isinstance(self.theta, (int, float)):
+        if isinstance(self.theta, Real):
             return [float(self.theta)] * depth
         if len(self.theta) != depth:
             raise BadSetting(
@@ -92,7 +93,7 @@ def temper(
 ) -> Float[Tensor, "batch token token"]:
     r"""Sec. 3.4's temperature, in no equation: A / t, or $\text{softmax}(\cos / t)$ in place of $\cos / \sqrt d$.
 
-    Masked entries are minus infinity; "none" leaves them and everything else alone.
+    Masked entries, minus infinity, come with "softmax" only; "none" leaves everything alone.
     """
     if place == "softmax":
         return (attention * width**0.5 / temperature).softmax(-1).nan_to_num()

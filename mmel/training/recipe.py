@@ -42,44 +42,25 @@ class Recipe:
 
 EARLIER = {  # runs that others go on from
     "bundled": Recipe(seed=0, batch=64, lr=1.5e-3, patch_dropout=0.25, steps=4800, decay=1600, simple=2000),
-    "bundled-late": Recipe(
-        seed=0,
-        batch=64,
-        lr=1.2e-3,
-        patch_dropout=0.0,
-        steps=10000,
-        decay=5000,
-        simple=0,
-        single=0.45,
-        half=True,
-        after="bundled",
-        first=307_200,
-    ),
     "bundled-1": Recipe(seed=1, batch=64, lr=2e-3, patch_dropout=0.5, steps=2500, decay=1000, simple=2000),
-    "bundled-1-late": Recipe(
-        seed=1,
-        batch=64,
-        lr=1.5e-3,
-        patch_dropout=0.25,
-        steps=10000,
-        decay=5000,
-        simple=0,
-        single=0.6,
-        half=True,
-        after="bundled-1",
-        first=160_000,
-    ),
+}
+
+
+def going_on(after: str, **choices) -> Recipe:
+    """A run that starts from the weights of an earlier one, behind the scenes that it has seen."""
+    earlier = EARLIER[after]
+    seen = earlier.first + earlier.steps * earlier.batch
+    return Recipe(seed=earlier.seed, batch=64, simple=0, half=True, after=after, first=seen, **choices)
+
+
+EARLIER |= {
+    "bundled-late": going_on("bundled", lr=1.2e-3, patch_dropout=0.0, steps=10000, decay=5000, single=0.45),
+    "bundled-1-late": going_on("bundled-1", lr=1.5e-3, patch_dropout=0.25, steps=10000, decay=5000, single=0.6),
 }
 RECIPES = {  # of the shipped files; `make train SEED=...` takes the one of its seed, or else the first
-    "bundled": Recipe(
-        seed=0, batch=64, lr=1.2e-3, patch_dropout=0.0, steps=8000, decay=5000, simple=0, single=0.7, half=True,
-        after="bundled-late", first=947_200,
-    ),
-    "bundled-1": Recipe(
-        seed=1, batch=64, lr=1.2e-3, patch_dropout=0.0, steps=9500, decay=6000, simple=0, single=0.7, half=True,
-        after="bundled-1-late", first=800_000,
-    ),
-}  # fmt: skip
+    "bundled": going_on("bundled-late", lr=1.2e-3, patch_dropout=0.0, steps=8000, decay=5000, single=0.7),
+    "bundled-1": going_on("bundled-1-late", lr=1.2e-3, patch_dropout=0.0, steps=9500, decay=6000, single=0.7),
+}
 
 
 def build(patch_dropout: float = 0.0) -> open_clip.CLIP:

@@ -18,7 +18,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 from ..errors import BadSetting, ShapeMismatch
-from ..figures.frame import HUES, Drawing, encoded, put
+from ..figures.frame import DPI, HUES, Drawing, encoded, put
 from .packing import address, raw
 
 MOST = 1_250_000  # bytes of one figure: a page with its text and pictures stays below 1.5 MB
@@ -106,7 +106,7 @@ def colours() -> dict[str, object]:
 def first_state(drawing: Drawing) -> bytes:
     """The PNG of a drawing, as it stands there before anything is played, in 256 colours of its own."""
     file = BytesIO()
-    picture = Image.open(BytesIO(encoded(drawing, "png", dpi=110))).convert("RGB")
+    picture = Image.open(BytesIO(encoded(drawing, "png", dpi=DPI))).convert("RGB")
     picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
     return file.getvalue()
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
+from torch import Tensor
 
-from ...clip import Clip, prepare
-from ...types import Attribution
-from ..parts import asked, blocks_from, patch_map, token_map, trace_pairs
+from ...clip import Clip
+from ...types import Attribution, LayerTrace
 from .attention_rollout import residual_attention
+from .reading import read
 
 OFFICIAL: dict[str, object] = {"start_layer": 0}
 UNIT = 2**30  # scipy's capacities are 32-bit integers; the node that is read sends 1 in all
@@ -41,11 +44,11 @@ def flow_row(mixed: Float[ndarray, "layer query key"], position: int) -> Float[n
     return flow / flow.sum() if flow.sum() > 0 else flow
 
 
-def flow_rows(layers, positions: list[int]) -> Float[torch.Tensor, "batch key"]:
+def flow_rows(layers: Sequence[LayerTrace], positions: Int[Tensor, " batch"]) -> Float[Tensor, "batch key"]:
     """`flow_row` for each sample of a batch, each from its own position."""
     mixed = torch.stack([residual_attention(layer.pattern) for layer in layers], 1)  # batch layer query key
     rows = mixed.new_zeros(len(mixed), mixed.shape[-1])
-    for sample, (matrices, position) in enumerate(zip(mixed.cpu().numpy(), positions, strict=True)):
+    for sample, (matrices, position) in enumerate(zip(mixed.cpu().numpy(), positions.tolist(), strict=True)):
         rows[sample] = torch.as_tensor(flow_row(matrices, position))
     return rows
 
@@ -70,15 +73,4 @@ def explain(clip: Clip, images, texts, *, start_layer: int = 0, modality: str = 
     scipy's integer max-flow (Dinic) runs on capacities rounded to 2^-30; networkx on the numbers themselves
     gives the same flows to 1e-8.
     """
-    pairs = prepare(clip, images, texts)
-    wanted = asked("attention_flow", modality, pairs)
-    layers = {tower: blocks_from(clip, tower, start_layer) for tower in wanted}
-    with torch.no_grad():
-        trace = trace_pairs(clip, pairs, layers, modality=modality)
-    image = text = None
-    if "image" in wanted:
-        image = patch_map(flow_rows(trace.image_layers, [0] * len(pairs)), trace.grid)
-    if "text" in wanted:
-        text = token_map(flow_rows(trace.text_layers, trace.eos.tolist()), trace.eos, clip.context_length)
-    settings = {"start_layer": start_layer, "modality": modality}
-    return Attribution(image, text, trace.score.detach(), "attention_flow", settings)
+    return read("attention_flow", clip, images, texts, start_layer, modality, flow_rows)

@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ...clip import Clip, prepare
-from ...types import Attribution
-from ..parts import asked, blocks_from, patch_map, token_map, trace_pairs, wide
+from ...clip import Clip
+from ...types import Attribution, LayerTrace
+from ..parts import wide
+from .reading import read
 
 # what imagenet_eval_deletion.py of Cyang-Zhao/Grad-Eclip calls rollout: the last block alone
 OFFICIAL: dict[str, object] = {"start_layer": -1}
@@ -51,17 +52,8 @@ def explain(clip: Clip, images, texts, *, start_layer: int = 0, modality: str = 
     `start_layer=0` (default) multiplies all blocks. What the official Grad-ECLIP evaluation calls rollout
     starts at -1 and so has a single factor, the last block's: `mmel.OFFICIAL["attention_rollout"]`.
     """
-    pairs = prepare(clip, images, texts)
-    wanted = asked("attention_rollout", modality, pairs)
-    layers = {tower: blocks_from(clip, tower, start_layer) for tower in wanted}
-    with torch.no_grad():
-        trace = trace_pairs(clip, pairs, layers, modality=modality)
-    image = text = None
-    if "image" in wanted:
-        row = rollout_row([residual_attention(layer.pattern) for layer in trace.image_layers], 0)
-        image = patch_map(row, trace.grid)
-    if "text" in wanted:
-        row = rollout_row([residual_attention(layer.pattern) for layer in trace.text_layers], trace.eos)
-        text = token_map(row, trace.eos, clip.context_length)
-    settings = {"start_layer": start_layer, "modality": modality}
-    return Attribution(image, text, trace.score.detach(), "attention_rollout", settings)
+
+    def row(layers: Sequence[LayerTrace], position: Int[Tensor, " batch"]) -> Float[Tensor, "batch key"]:
+        return rollout_row([residual_attention(layer.pattern) for layer in layers], position)
+
+    return read("attention_rollout", clip, images, texts, start_layer, modality, row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from numbers import Integral
 
 import torch
 from jaxtyping import Float, Int
@@ -47,9 +48,9 @@ def texts_of(pairs: Pairs) -> Tensor:
 
 def whole(name: str, value: object) -> int:
     """`value` as an int, or the error that says which setting has to be one."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise BadSetting(f"{name} is a whole number; got {value!r} of type {type(value).__name__}.")
-    return value
+    return int(value)
 
 
 def blocks_from(clip: Clip, tower: str, start_layer: int) -> int:
@@ -93,8 +94,7 @@ def one_by_one(explain: Callable[..., Attribution], clip: Clip, pairs: Pairs, **
     For methods with `heads`: a tower with other heads meets the other tower's true embedding, as in the
     official code, so that the two maps explain two different scores.
     """
-    image = explain(clip, pairs.images, pairs.tokens, modality="image", **settings)
-    text = explain(clip, pairs.images, pairs.tokens, modality="text", **settings)
+    image, text = (explain(clip, pairs, None, modality=each, **settings) for each in ("image", "text"))
     return replace(image, text=text.text, settings={**image.settings, "modality": "both"})
 
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ...clip import Clip, embed_image, embed_text, end_of_text, similarity
+from ...clip import Clip, embed_image, embed_pixels, embed_text, end_of_text, similarity
 from ...errors import BadSetting
 from ...types import Pairs
 from . import texts_of, whole, wide
@@ -50,7 +50,7 @@ def slices(count: int, size: int | None) -> Iterator[slice]:
 @torch.no_grad()
 def embeds(clip: Clip, pairs: Pairs) -> tuple[Float[Tensor, "batch embed"], Float[Tensor, "batch embed"]]:
     """Unit embeddings of the images and of the texts, without a graph."""
-    return embed_image(clip, pairs.images), embed_text(clip, texts_of(pairs))
+    return embed_pixels(clip, pairs.images), embed_text(clip, texts_of(pairs))
 
 
 def image_score(clip: Clip, text_embed: Float[Tensor, " embed"]) -> Score:

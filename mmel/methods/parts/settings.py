@@ -13,11 +13,8 @@ from ...errors import BadSetting
 
 KINDS = {
     bool: ("True or False", lambda value: isinstance(value, bool)),
-    int: ("a whole number", lambda value: isinstance(value, Integral) and not isinstance(value, bool)),
-    float: (
-        "a finite number",
-        lambda value: isinstance(value, Real) and type(value) is not bool and math.isfinite(value),
-    ),
+    int: ("a whole number", lambda value: _is(value, Integral)),
+    float: ("a finite number", lambda value: _is(value, Real) and math.isfinite(value)),
     str: ("a text", lambda value: isinstance(value, str)),
     NoneType: ("None", lambda value: value is None),
 }
