@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from evaluation_toy import DEADLY, log
+from reference_sanity import dissolve, measured, related
 from test_evaluation_killed import children  # noqa: F401
 from toy import toy_clip
 from typer.testing import CliRunner
@@ -103,7 +104,7 @@ def test_the_numbers_are_those_of_mmel_sanity(clip, fallen, order):
     texts = mmel.embed_text(clip, [each.captions[0] for each in examples]).detach()
     names = [step.name for step in sanity.ladder(clip)]
     steps = [names[0], names[12], names[-1]]
-    there = sanity.dissolve(clip, pixels, texts, ROWS, order=order, steps=steps, drawn=["noise"])
+    there = dissolve(clip, pixels, texts, ROWS, order=order, steps=steps, drawn=["noise"])
     here = falling(ENDS, fallen, clip, order)
     assert here.steps == there.steps and here.shares == there.shares and here.shares[-1].tower == 1
     for row in ROWS:
@@ -135,7 +136,7 @@ def test_one_step_alone_and_the_text_tower(clip):
     pixels = mmel.prepare(clip, [each.image for each in examples], ["a"]).images
     texts = [each.captions[0] for each in examples]
     asked = dict(order="independent", tower="text", modality="text", seeds=(1,), steps=steps)
-    there = sanity.dissolve(clip, pixels, texts, {"grad_eclip": ROWS["grad_eclip"]}, **asked)
+    there = dissolve(clip, pixels, texts, {"grad_eclip": ROWS["grad_eclip"]}, **asked)
     ends = mmel.clip.end_of_text(clip, mmel.prepare(clip, pixels, texts).tokens)
     here = falling(how, frame, clip, "independent").likeness("grad_eclip")
     assert torch.equal(here, there.likeness("grad_eclip", sanity.spearman, ends))
@@ -224,14 +225,14 @@ def test_errors_are_those_of_mmel_sanity(clip):
     how = dict(clip=clip, rows=[Row(name, *each) for name, each in some.items()], together=3, shard_size=3)
     here = records_of(mmel.evaluate(Errors(curves=2, steps=3), data, **how))
     asked = [sanity.question(each.scene) for each in data]
-    there = pd.DataFrame(sanity.measured(clip, asked, some, curves=2, steps=3))
-    related = pd.DataFrame(sanity.related(clip, [each.scene for each in asked], some))
+    there = pd.DataFrame(measured(clip, asked, some, curves=2, steps=3))
+    stated = pd.DataFrame(related(clip, [each.scene for each in asked], some))
     for row in some:
         ours, theirs = here[here.row == row], there[there.row == row]
         for name in theirs.columns.drop(["scene", "row", "failure"]):
             np.testing.assert_array_equal(ours[name].astype(float), theirs[name].astype(float), err_msg=name)
         assert list(ours.failure) == list(theirs.failure) and list(ours["sample"]) == list(theirs.scene)
-        assert list(ours.relation.dropna()) == list(related[related.row == row].failure)
+        assert list(ours.relation.dropna()) == list(stated[stated.row == row].failure)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_errors_are_those_of_mmel_sanity(clip):
 def test_one_thing_changed_at_a_time(clip, change, at, data):
     check, asked = Errors(change=change, at=at), sanity.question(data[0].scene)
     here = records_of(mmel.evaluate(check, data, clip=clip, rows=AS_ROWS[:1]), at)
-    there = sanity.measured(clip, check.variants(asked), {"grad_eclip": ROWS["grad_eclip"]})
+    there = measured(clip, check.variants(asked), {"grad_eclip": ROWS["grad_eclip"]})
     assert list(here["at"]) == list(at)
     for name in ("energy_pointing_game", "visible", "area", "objects"):
         assert list(here[name]) == [each[name] for each in there]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...clip import Clip
+from ...errors import BadSetting
 from ..protocol import Measurement, Row
 from .checking import check_protocol
 from .editing import Question, embedded_curves
@@ -29,7 +30,9 @@ class Microscope:
     wants_pixels = True  # of each sample, made once for all rows
 
     def __post_init__(self) -> None:
-        check_protocol(self, {"path": PATHS}, least={"steps": 1})
+        check_protocol(self, {"path": PATHS}, least={"steps": 8})
+        if self.steps % 4:
+            raise BadSetting(f"steps of microscope is a multiple of 4: a quarter of it is a curve; got {self.steps}.")
 
     def prepare(self, clip: Clip, data) -> Classes:
         """The class ensembles, as of Table 2."""
