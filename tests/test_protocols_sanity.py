@@ -161,7 +161,7 @@ def test_the_model_is_as_it_was_after_an_error(clip, monkeypatch, error, raised)
 
     monkeypatch.setattr("mmel.evaluation.protocols.sanity.explain", explain)
     how = dict(clip=clip, rows=[AS_ROWS[1], AS_ROWS[4]], shard_size=1)
-    check = replace(ENDS, states=(0,), measures=("spearman",), orders=("top_down",))
+    check = replace(ENDS, states=(0,), measures=("spearman",), orders=("top_down",), drawn=())
     if raised:
         with pytest.raises(raised):
             mmel.evaluate(check, scenes(1), **how)
@@ -260,7 +260,9 @@ def test_pictures_without_masks_of_everything_are_failures(clip):
 def test_settings_that_cannot_be():
     for settings, kind in (
         ({"orders": ("sideways",)}, UnknownName), ({"measures": ("ssim",), "modality": "text"}, UnknownName),
-        ({"every": 0}, BadSetting), ({"states": ()}, BadSetting),
+        ({"every": 0}, BadSetting), ({"states": ()}, BadSetting), ({"orders": ()}, BadSetting),
+        ({"states": (0, 1, 0)}, BadSetting), ({"orders": ("top_down",) * 2}, BadSetting),
+        ({"measures": ("hog", "hog")}, BadSetting), ({"modality": "sound"}, UnknownName),
     ):  # fmt: skip
         with pytest.raises(kind):
             Sanity(**settings)
@@ -268,6 +270,63 @@ def test_settings_that_cannot_be():
         Errors(change="colour", at=(1,))
     with pytest.raises(BadSetting):
         Errors(change="size")
+
+
+def test_what_a_run_does_not_hold_is_named(clip, fallen):
+    with pytest.raises(UnknownName, match="'noise'"):  # no row of that name
+        Job(ENDS, tuple(AS_ROWS[:2]), clip, scenes())
+    Job(Sanity(), tuple(AS_ROWS[:2]), clip, scenes())  # the default may be missing
+    with pytest.raises(UnknownName, match="independent"):
+        falling(ENDS, fallen, clip, "independent")
+    with pytest.raises(BadSetting, match=r"got \(\)"):
+        Sanity(states=())
+
+
+class Photographs(Sequence):
+    """Samples of a dataset, some of them unreadable, perhaps without masks; `read` has those that were asked for."""
+
+    name, manifest = "photographs", "photographs"
+
+    def __init__(self, data, broken: Sequence[int] = (), masks: bool = True):
+        self.data, self.broken, self.masks, self.read = data, broken, masks, []
+        self.keys, self.captions, self.records = data.keys, data.captions, data.records
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Example:
+        self.read.append(index)
+        if index in self.broken:
+            raise OSError("half a file")
+        return self.data[index] if self.masks else replace(self.data[index], masks=None)
+
+
+def test_strangers_come_from_all_that_can_be_read(clip):
+    whole = scenes(6)
+    texts = mmel.embed_text(clip, [each.captions[0] for each in whole]).detach()
+    random = sanity.random_texts(6, texts.shape[1], seed=0)
+    without = Photographs(whole, masks=False)
+    state = Swaps().prepare(clip, without)
+    assert without.read == [0] and list(state) == list(whole.keys)
+    for place, key in enumerate(whole.keys):
+        torch.testing.assert_close(state[key], torch.stack([texts[place], texts[(place + 1) % 6], random[place]]))
+    masked = Swaps().prepare(clip, Photographs(whole, broken=[1]))
+    rest = [0, 2, 3, 4, 5]
+    assert list(masked) == [whole.keys[place] for place in rest]
+    others = sanity.strangers([list(whole[place].masks) for place in rest])
+    for place, other in zip(rest, others, strict=True):
+        expected = torch.stack([texts[place], texts[rest[other]], random[place]])
+        torch.testing.assert_close(masked[whole.keys[place]], expected)
+    frame = mmel.evaluate(Swaps(), Photographs(scenes(4), broken=[1]), clip=clip, rows=AS_ROWS[1:2], **FEW)
+    assert frame[frame.error != ""]["index"].tolist() == [1] and frame.kind[frame.error != ""].tolist() == ["OSError"]
+
+
+def test_few_samples_have_strangers_from_the_whole_dataset(clip):
+    """The last of two samples would have the first one as its stranger, were there no others."""
+    how = dict(clip=clip, rows=AS_ROWS[1:2], **FEW)
+    few = mmel.evaluate("swaps", "scenes/two_objects", count=2, **how)
+    all_of_them = mmel.evaluate("swaps", open_dataset("scenes/two_objects"), counts={"saliency": 2}, **how)
+    assert few.value.tolist() == all_of_them.value.tolist()
 
 
 def test_the_command_line_makes_them(tmp_path):

@@ -84,9 +84,8 @@ def hook(protocol: EvaluationProtocol, name: str):
 
 def reason_of(error: Exception) -> str:
     """An error as one line; one that is not our own with its kind, which says more than its words."""
-    name = type(error).__name__
-    text = " ".join(str(error).split()) or name
-    return text if isinstance(error, MmelError) else f"{name}: {text}"
+    name, text = type(error).__name__, " ".join(str(error).split())
+    return text or name if isinstance(error, MmelError) else f"{name}: {text}".removesuffix(": ")
 
 
 def findings_of(protocol, clip: Clip, state, batches: Sequence[Batch]) -> Iterator[tuple[int, str, Findings]]:

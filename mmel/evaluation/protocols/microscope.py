@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...clip import Clip
-from ...errors import BadSetting
 from ..protocol import Measurement, Row
 from .checking import check_protocol
 from .editing import Question, embedded_curves
-from .looking import STEPS, areas_of, asks_of
+from .looking import STEPS, areas_of, asks_of, check_steps
 from .making import image_maps
 from .scoring import PATHS
 from .seeing import cropped
@@ -30,9 +29,8 @@ class Microscope:
     wants_pixels = True  # of each sample, made once for all rows
 
     def __post_init__(self) -> None:
-        check_protocol(self, {"path": PATHS}, least={"steps": 8})
-        if self.steps % 4:
-            raise BadSetting(f"steps of microscope is a multiple of 4: a quarter of it is a curve; got {self.steps}.")
+        check_protocol(self, {"path": PATHS})
+        check_steps(self.steps)
 
     def prepare(self, clip: Clip, data) -> Classes:
         """The class ensembles, as of Table 2."""
