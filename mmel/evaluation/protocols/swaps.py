@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,15 +43,16 @@ class Swaps:
 
     def prepare(self, clip: Clip, data) -> dict[str, Float[Tensor, "3 embed"]]:
         """Sample -> its own caption, that of its stranger, and a random direction, embedded."""
-        if bare := [key for key, captions in zip(data.keys, data.captions, strict=True) if not captions]:
+        keys, told = data.keys, data.captions
+        if bare := [key for key, captions in zip(keys, told, strict=True) if not captions]:
             raise DatasetError(f"a map for another caption needs captions, and {bare[0]} has none.")
-        texts = [captions[0] for captions in data.captions]
+        texts = [captions[0] for captions in told]
         embeds = torch.cat([embed_text(clip, texts[at : at + MANY]).detach() for at in range(0, len(texts), MANY)])
-        things, drawn = _things(data), random_texts(len(embeds), embeds.shape[1], seed=self.random).to(embeds)
+        things, drawn = _things(data, keys), random_texts(len(embeds), embeds.shape[1], seed=self.random).to(embeds)
         own = list(things)
         others = [own[place] for place in strangers(list(things.values()))]
         made = torch.stack([embeds[own], embeds[others], drawn[own]], 1)
-        return {data.keys[place]: each for place, each in zip(own, made, strict=True)}
+        return {keys[place]: each for place, each in zip(own, made, strict=True)}
 
     def measure(self, clip: Clip, state, example, row: Row, seed: int) -> Iterator[Measurement]:
         """One number a swap; a flat map has no order to keep."""
@@ -65,10 +66,10 @@ class Swaps:
             yield Measurement("image", f"spearman {name}", value)
 
 
-def _things(data) -> dict[int, list[str]]:
+def _things(data, keys: Sequence[str]) -> dict[int, list[str]]:
     """Place -> what is masked in a sample, or its name. Only pictures that are read say it, of a dataset with masks."""
     found = {}
-    for place, key in enumerate(keys := data.keys):
+    for place, key in enumerate(keys):
         try:
             masks = data[place].masks
         except FATAL:
