@@ -16,6 +16,7 @@ INTERVALS = ("bca", "percentile")
 TESTS = ("permutation", "wilcoxon")
 AT_ONCE = 2_000_000  # resampled values held in memory
 EXACT = 2**12  # sign flips that are all looked at
+LEVEL = 0.05  # a p value decides below this, after Holm's correction where there are several
 
 
 class Interval(NamedTuple):

@@ -347,6 +347,13 @@ def test_a_word_that_the_bundled_model_has_never_seen(small):
         prepare_texts(small, ["A dog behind two cars.", "Dog"])
 
 
+def test_pairs_have_their_texts_already(clip):
+    pairs = prepare(clip, PIXELS, "a dog")
+    assert prepare(clip, pairs) is pairs
+    with pytest.raises(TextError, match=r"'another text'.*own pairs"):
+        prepare(clip, pairs, "another text")
+
+
 def test_another_model_warns_of_neither(clip):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -88,8 +88,11 @@ def test_ranks_by_comparing_are_those_of_a_stable_sort():
         draw = torch.Generator().manual_seed(seed)
         scores = torch.randint(0, 6, (7, 30), generator=draw) / 5  # many are equal
         right = torch.randperm(30, generator=draw)[:3]
-        want = torch.stack([metrics.hits_at_k(scores, [right.tolist()] * 7, k) for k in retrieval.KS])
+        order = scores.argsort(dim=1, descending=True, stable=True)
+        rank = torch.isin(order, right).int().argmax(1)
+        want = torch.stack([(rank < k).double() for k in retrieval.KS])
         assert torch.equal(retrieval._hits(scores, right), want)
+        assert torch.equal(metrics.best_rank(scores, [right.tolist()] * 7), rank.double())
         scores[2, 4] = torch.nan
         assert retrieval._hits(scores, right)[:, 2].isnan().all()
 

@@ -61,13 +61,17 @@ def test_evaluate_prints_the_table_and_exits_by_failures(said, toys, tmp_path):
     assert code == 0 and "tiny: tiny on pictures, 8 samples" in out and "failed," not in out
     assert "no map of its words" in out  # a dash is no failure
     code, out, err = said(*base, tmp_path / "bad", "--methods", "grad_eclip,nan", "--set", "pause=0.001")
-    assert code == 1 and "failed, nan: 8 (picture-0000, " in out and "8 times a method failed" in err
+    assert (
+        code == 1
+        and "failed, nan: 8 (picture-0000, " in out
+        and "8 times a method failed on a sample (the report has" in err
+    )
     code, _, err = said(*base, tmp_path / "bad", "--methods", "grad_eclip")
     assert code == 2 and "rows.nan" in err and "another --out folder" in err and "Traceback" not in err
     code, out, _ = said(*base, tmp_path / "half", "--methods", "better", "--shard", "1/2", "--shard-size", 2)
     assert code == 0 and "4 of 8 samples are done" in out
     code, _, err = said(*base, tmp_path / "lost", "--methods", "nan", "--shard", "1/2", "--shard-size", 2)
-    assert code == 1 and "4 times a method failed" in err
+    assert code == 1 and "4 times a method failed" in err and "of all shares will have the reasons" in err
     code, _, err = said("report", tmp_path / "half")
     assert code == 2 and "4 of 8 samples" in err
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from evaluation_toy import tiny_job
@@ -13,6 +14,7 @@ from mmel.cli import main
 from mmel.data import open_dataset
 from mmel.errors import DatasetError, EvaluationError, ImageError, MmelError
 from mmel.evaluation import Plan, Row, reporting, run
+from mmel.evaluation.header import plain
 from mmel.evaluation.job import DataName, Job, ModelName
 from mmel.evaluation.protocols import PROTOCOLS
 from mmel.evaluation.rows import CONTROLS, ROWS, TABLES, check_row, described, row_of
@@ -54,7 +56,9 @@ def test_one_unreadable_picture_fails_its_own_sample_alone(clip, tmp_path):
     assert set(failed.kind) == {"ImageError"} and set(failed["index"]) == {2} and len(failed) == 2
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     key = data.data.keys[2]
-    assert results["prepared"] == {"gallery": 3, "unreadable": {key: "half a file."}}
+    said = results["prepared"]
+    assert {name: said[name] for name in said if name != "notes"} == {"gallery": 3, "unreadable": {key: "half a file."}}
+    assert len(said["notes"]) == 2 and set(said["notes"]) <= set(reporting.notes_of(results, False))
     notes = " ".join(reporting.notes_of(results, False))
     assert "Gallery: 3 pictures" in notes and f"such as {key}: half a file." in notes
 
@@ -73,6 +77,51 @@ def test_errors_of_prepare_are_of_the_run_and_come_once(clip, monkeypatch, raise
     with pytest.raises(error):
         mmel.evaluate("table3", "scenes/retrieval", clip=clip, count=3, rows=["random"])
     assert len(times) == 1
+
+
+def test_what_a_gallery_remembers_is_no_part_of_a_run(clip, tmp_path):
+    data = open_dataset("scenes/retrieval", count=4)
+    searched = PROTOCOLS["table3"](captions=1).prepare(clip, data)
+    table3 = PROTOCOLS["table3"](captions=1, steps=2, gallery=searched)
+    before = plain(table3)
+    how = dict(clip=clip, rows=["random"], out=tmp_path, **FEW)
+    first = mmel.evaluate(table3, data[:2], **how)
+    assert searched.memo and plain(table3) == before and data.manifest in str(before)
+    assert mmel.evaluate(table3, data[:2], **how).equals(first)
+    other = PROTOCOLS["table3"](captions=1).prepare(clip, data[:3])
+    with pytest.raises(EvaluationError, match=r"protocol\.gallery"):
+        mmel.evaluate(replace(table3, gallery=other), data[:2], **how)
+    assert not table3.wants_all and PROTOCOLS["table3"]().wants_all
+
+
+@pytest.mark.parametrize(("error", "why"), [(KeyError(), "KeyError"), (OSError("no disk"), "OSError: no disk")])
+def test_a_foreign_error_keeps_its_kind_in_the_gallery(clip, error, why):
+    class Foreign(Holed):
+        def __getitem__(self, index):
+            if index == self.hole:
+                raise error
+            return self.data[index]
+
+    whole = open_dataset("scenes/retrieval", count=3)
+    table3 = PROTOCOLS["table3"](captions=1, steps=2)
+    state = table3.prepare(clip, Foreign(whole, 1))
+    assert state.unreadable == {whole.keys[1]: why}
+    with pytest.raises(DatasetError, match=why):
+        list(table3.measure(clip, state, whole[1], Row("random", "random"), 0))
+    with pytest.raises(DatasetError, match="not in the gallery"):
+        list(table3.measure(clip, state, replace(whole[1], key="another"), Row("random", "random"), 0))
+
+
+def test_parts_of_another_gallery_are_refused(clip, tmp_path):
+    whole = open_dataset("scenes/retrieval", count=4)
+    job = Job(PROTOCOLS["table3"](captions=1, steps=2), (Row("random", "random"),), clip, Holed(whole, 3))
+    plan = Plan(shard_size=2, share=(1, 2), **FEW)
+    run(job, tmp_path, plan)
+    assert len(list(tmp_path.glob("part-*"))) == 1
+    with pytest.raises(EvaluationError, match=r"part-00000000(.|\n)*gallery: 3 there, 4 here(.|\n)*same files"):
+        run(replace(job, data=Holed(whole, 9)), tmp_path, replace(plan, share=(2, 2)))
+    assert len(list(tmp_path.glob("part-*"))) == 1
+    assert run(job, tmp_path, replace(plan, share=(1, 1))).results
 
 
 def test_a_count_shrinks_what_is_evaluated_not_the_gallery(clip, tmp_path):
@@ -97,6 +146,8 @@ def test_a_count_shrinks_what_is_evaluated_not_the_gallery(clip, tmp_path):
         ("table3", {"gallery": 500}, "is a dataset"),
         ("table3", {"readings": ("atention",)}, "did you mean attention"),
         ("microscope", {"path": "exakt"}, "did you mean exact"),
+        ("microscope", {"steps": 6}, "a multiple of 4 from 8 on.*got 6"),
+        ("microscope", {"steps": 10}, "multiple of 4 from 8 on.*got 10"),
         ("words", {"roles": ("objekt",)}, "did you mean object"),
         ("sanity", {"tower": "txt"}, "did you mean text"),
         ("errors", {"curves": "x"}, "a whole number"),

@@ -18,6 +18,7 @@ from mmel.ledger.arithmetic import overhead, spread_possible, token_count
 from mmel.ledger.evidence import COMPARISONS, EXACT, measure
 from mmel.ledger.tables import columns, gain, rank
 
+NAN = float("nan")
 ROOT = Path(__file__).parents[1]
 TABLES = {
     9: {
@@ -150,6 +151,9 @@ def test_the_rule_of_verdicts():
         ({"mean": 1, "low": 0.1, "high": 2, "count": 5}, "interval_above", 0, None),
         ({"mean": 1, "low": 0.1, "high": 2, "count": 6}, "interval_above", 0, True),
         ({"at": 4, "low": 2, "high": 6, "p": 0.2}, "interval_above", 9, None),
+        ([NAN, NAN], "interval_below", 0, None), ([NAN, NAN], "interval_above", 0, None),
+        ([NAN, -1.0], "interval_below", 0, True),
+        ({"mean": 1, "low": 0.1, "high": 2, "p": NAN}, "interval_above", 0, None),
         ({"at": 4, "low": 2, "high": 6, "p": 0.01}, "interval_above", 9, False),
     ],
 )  # fmt: skip
@@ -179,6 +183,14 @@ def test_a_claim_about_several_is_judged_after_holm(second, third, holds, says):
     noted = {"n": {"v": {"x": {"a": difference(0.5, 0.001), "b": second}, "y": {"a": third}}}}
     found = measure({"notebook": "n", "value": "v", "field": [["x", "y"], "*"], "interval_above": 0}, noted)
     assert found.holds is holds and says in found.shown
+
+
+def test_several_means_are_judged_of_no_difference_only():
+    noted = {"n": {"v": {"a": difference(0.5, 0.001), "b": difference(0.5, 0.001)}}}
+    with pytest.raises(MmelError, match=r"the bound 0, and the bound is 0\.2"):
+        measure({"notebook": "n", "value": "v", "field": "*", "interval_above": 0.2}, noted)
+    shown = measure({"notebook": "n", "value": "v", "interval_below": 0}, {"n": {"v": [NAN, NAN]}}).shown
+    assert "no number" in shown and "holds" not in shown
 
 
 def test_the_ledger_compares_no_mean_without_its_interval():

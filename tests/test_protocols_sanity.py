@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from evaluation_toy import DEADLY, log
+from reference_sanity import dissolve, measured, related
 from test_evaluation_killed import children  # noqa: F401
 from toy import toy_clip
 from typer.testing import CliRunner
@@ -103,7 +104,7 @@ def test_the_numbers_are_those_of_mmel_sanity(clip, fallen, order):
     texts = mmel.embed_text(clip, [each.captions[0] for each in examples]).detach()
     names = [step.name for step in sanity.ladder(clip)]
     steps = [names[0], names[12], names[-1]]
-    there = sanity.dissolve(clip, pixels, texts, ROWS, order=order, steps=steps, drawn=["noise"])
+    there = dissolve(clip, pixels, texts, ROWS, order=order, steps=steps, drawn=["noise"])
     here = falling(ENDS, fallen, clip, order)
     assert here.steps == there.steps and here.shares == there.shares and here.shares[-1].tower == 1
     for row in ROWS:
@@ -135,7 +136,7 @@ def test_one_step_alone_and_the_text_tower(clip):
     pixels = mmel.prepare(clip, [each.image for each in examples], ["a"]).images
     texts = [each.captions[0] for each in examples]
     asked = dict(order="independent", tower="text", modality="text", seeds=(1,), steps=steps)
-    there = sanity.dissolve(clip, pixels, texts, {"grad_eclip": ROWS["grad_eclip"]}, **asked)
+    there = dissolve(clip, pixels, texts, {"grad_eclip": ROWS["grad_eclip"]}, **asked)
     ends = mmel.clip.end_of_text(clip, mmel.prepare(clip, pixels, texts).tokens)
     here = falling(how, frame, clip, "independent").likeness("grad_eclip")
     assert torch.equal(here, there.likeness("grad_eclip", sanity.spearman, ends))
@@ -160,7 +161,7 @@ def test_the_model_is_as_it_was_after_an_error(clip, monkeypatch, error, raised)
 
     monkeypatch.setattr("mmel.evaluation.protocols.sanity.explain", explain)
     how = dict(clip=clip, rows=[AS_ROWS[1], AS_ROWS[4]], shard_size=1)
-    check = replace(ENDS, states=(0,), measures=("spearman",), orders=("top_down",))
+    check = replace(ENDS, states=(0,), measures=("spearman",), orders=("top_down",), drawn=())
     if raised:
         with pytest.raises(raised):
             mmel.evaluate(check, scenes(1), **how)
@@ -224,14 +225,14 @@ def test_errors_are_those_of_mmel_sanity(clip):
     how = dict(clip=clip, rows=[Row(name, *each) for name, each in some.items()], together=3, shard_size=3)
     here = records_of(mmel.evaluate(Errors(curves=2, steps=3), data, **how))
     asked = [sanity.question(each.scene) for each in data]
-    there = pd.DataFrame(sanity.measured(clip, asked, some, curves=2, steps=3))
-    related = pd.DataFrame(sanity.related(clip, [each.scene for each in asked], some))
+    there = pd.DataFrame(measured(clip, asked, some, curves=2, steps=3))
+    stated = pd.DataFrame(related(clip, [each.scene for each in asked], some))
     for row in some:
         ours, theirs = here[here.row == row], there[there.row == row]
         for name in theirs.columns.drop(["scene", "row", "failure"]):
             np.testing.assert_array_equal(ours[name].astype(float), theirs[name].astype(float), err_msg=name)
         assert list(ours.failure) == list(theirs.failure) and list(ours["sample"]) == list(theirs.scene)
-        assert list(ours.relation.dropna()) == list(related[related.row == row].failure)
+        assert list(ours.relation.dropna()) == list(stated[stated.row == row].failure)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_errors_are_those_of_mmel_sanity(clip):
 def test_one_thing_changed_at_a_time(clip, change, at, data):
     check, asked = Errors(change=change, at=at), sanity.question(data[0].scene)
     here = records_of(mmel.evaluate(check, data, clip=clip, rows=AS_ROWS[:1]), at)
-    there = sanity.measured(clip, check.variants(asked), {"grad_eclip": ROWS["grad_eclip"]})
+    there = measured(clip, check.variants(asked), {"grad_eclip": ROWS["grad_eclip"]})
     assert list(here["at"]) == list(at)
     for name in ("energy_pointing_game", "visible", "area", "objects"):
         assert list(here[name]) == [each[name] for each in there]
@@ -259,7 +260,9 @@ def test_pictures_without_masks_of_everything_are_failures(clip):
 def test_settings_that_cannot_be():
     for settings, kind in (
         ({"orders": ("sideways",)}, UnknownName), ({"measures": ("ssim",), "modality": "text"}, UnknownName),
-        ({"every": 0}, BadSetting), ({"states": ()}, BadSetting),
+        ({"every": 0}, BadSetting), ({"states": ()}, BadSetting), ({"orders": ()}, BadSetting),
+        ({"states": (0, 1, 0)}, BadSetting), ({"orders": ("top_down",) * 2}, BadSetting),
+        ({"measures": ("hog", "hog")}, BadSetting), ({"modality": "sound"}, UnknownName),
     ):  # fmt: skip
         with pytest.raises(kind):
             Sanity(**settings)
@@ -267,6 +270,63 @@ def test_settings_that_cannot_be():
         Errors(change="colour", at=(1,))
     with pytest.raises(BadSetting):
         Errors(change="size")
+
+
+def test_what_a_run_does_not_hold_is_named(clip, fallen):
+    with pytest.raises(UnknownName, match="'noise'"):  # no row of that name
+        Job(ENDS, tuple(AS_ROWS[:2]), clip, scenes())
+    Job(Sanity(), tuple(AS_ROWS[:2]), clip, scenes())  # the default may be missing
+    with pytest.raises(UnknownName, match="independent"):
+        falling(ENDS, fallen, clip, "independent")
+    with pytest.raises(BadSetting, match=r"got \(\)"):
+        Sanity(states=())
+
+
+class Photographs(Sequence):
+    """Samples of a dataset, some of them unreadable, perhaps without masks; `read` has those that were asked for."""
+
+    name, manifest = "photographs", "photographs"
+
+    def __init__(self, data, broken: Sequence[int] = (), masks: bool = True):
+        self.data, self.broken, self.masks, self.read = data, broken, masks, []
+        self.keys, self.captions, self.records = data.keys, data.captions, data.records
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Example:
+        self.read.append(index)
+        if index in self.broken:
+            raise OSError("half a file")
+        return self.data[index] if self.masks else replace(self.data[index], masks=None)
+
+
+def test_strangers_come_from_all_that_can_be_read(clip):
+    whole = scenes(6)
+    texts = mmel.embed_text(clip, [each.captions[0] for each in whole]).detach()
+    random = sanity.random_texts(6, texts.shape[1], seed=0)
+    without = Photographs(whole, masks=False)
+    state = Swaps().prepare(clip, without)
+    assert without.read == [0] and list(state) == list(whole.keys)
+    for place, key in enumerate(whole.keys):
+        torch.testing.assert_close(state[key], torch.stack([texts[place], texts[(place + 1) % 6], random[place]]))
+    masked = Swaps().prepare(clip, Photographs(whole, broken=[1]))
+    rest = [0, 2, 3, 4, 5]
+    assert list(masked) == [whole.keys[place] for place in rest]
+    others = sanity.strangers([list(whole[place].masks) for place in rest])
+    for place, other in zip(rest, others, strict=True):
+        expected = torch.stack([texts[place], texts[rest[other]], random[place]])
+        torch.testing.assert_close(masked[whole.keys[place]], expected)
+    frame = mmel.evaluate(Swaps(), Photographs(scenes(4), broken=[1]), clip=clip, rows=AS_ROWS[1:2], **FEW)
+    assert frame[frame.error != ""]["index"].tolist() == [1] and frame.kind[frame.error != ""].tolist() == ["OSError"]
+
+
+def test_few_samples_have_strangers_from_the_whole_dataset(clip):
+    """The last of two samples would have the first one as its stranger, were there no others."""
+    how = dict(clip=clip, rows=AS_ROWS[1:2], **FEW)
+    few = mmel.evaluate("swaps", "scenes/two_objects", count=2, **how)
+    all_of_them = mmel.evaluate("swaps", open_dataset("scenes/two_objects"), counts={"saliency": 2}, **how)
+    assert few.value.tolist() == all_of_them.value.tolist()
 
 
 def test_the_command_line_makes_them(tmp_path):

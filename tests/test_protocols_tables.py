@@ -181,6 +181,8 @@ def test_differences_are_paired_named_and_marked_by_direction():
     worse, better, close = (line[2] for line in lines)
     assert worse.startswith("**\N{MINUS SIGN}0.5 [") and better.startswith("*0.2") and "*" not in close
     assert beside.difference_lines({"image confidence_drop": {}}) == (head, [])
+    (line,) = beside.difference_lines({"image spearman a": {"mine less worse": gap}}, digits=1)[1]
+    assert line[2] == worse.strip("*")  # neither more nor less of it is better
 
 
 @pytest.mark.parametrize("table", [1, 2, 3])
@@ -228,6 +230,9 @@ def test_cells_are_held_against_those_of_a_larger_run(tmp_path):
     def cell(mean, half):
         return {"mean": mean, "low": mean - half, "high": mean + half, "count": 4}
 
+    many = {f"image {name}": {"a": cell(0.5, 0.1)} for name in "hcagbedf"}
+    none = {column: {"a": cell(0.9, 0.1)} for column in many}
+    assert larger.held(many, none).apart == tuple(f"image {name}, a" for name in "abcdefgh")
     own = {"image drop": {"a": cell(0.5, 0.1), "b": cell(0.62, 0.1), "c": cell(0.9, 0.1), "only here": cell(0, 0)}}
     large = {"image drop": {name: cell(0.5, 0.05) for name in "abc"}, "text drop": {"a": cell(0, 0)}}
     assert larger.held(own, large) == larger.Held(1, 2, 3, ("image drop, c",))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_sanity import broken_line_slow, fit_slow, half_mass_slow
+from reference_sanity import broken_line_slow, fit_slow, half_mass_slow, measured, related
 
 import mmel
 from mmel import metrics, sanity
@@ -132,7 +132,7 @@ def crowd():
     clip, scenes = mmel.load_clip(device="cpu"), mmel.scenes.split("crowded")
     asked = [sanity.question(scenes[index]) for index in (3, 330, 639)]
     rows = {"eclip": ("grad_eclip", {"layers": None}), "random": ("random", {})}
-    return clip, asked, sanity.measured(clip, asked, rows, curves=2, steps=4)
+    return clip, asked, measured(clip, asked, rows, curves=2, steps=4)
 
 
 def test_questions_ask_for_an_object_that_is_seen():
@@ -188,13 +188,13 @@ def test_relations_are_asked_for_as_the_caption_states_them(crowd):
             assert text.index(first) < text.index(words[0].text) < text.rindex(second)
             assert tuple(pair) == words[0].objects and set(pair) <= set(sanity.named(scene))
     clip, rows = crowd[0], {"row": ("chefer", {"start_layer": 0})}
-    records = sanity.related(clip, scenes, rows)
+    records = related(clip, scenes, rows)
     assert [r["scene"] for r in records] == [key for key, each in found.items() if each]
     scene = next(scene for scene in scenes if found[scene.key])
     text, pair = found[scene.key]
     map = mmel.explain(clip, scene.image, text, "chefer", start_layer=0, modality="image").image[0]
     assert records[0]["failure"] == sanity.failure(map, torch.as_tensor(scene.masks), pair)
-    assert sanity.related(clip, list(mmel.scenes.split("crowded")[:3]), rows) == []
+    assert related(clip, list(mmel.scenes.split("crowded")[:3]), rows) == []
 
 
 def test_nested_scenes_keep_the_object_and_lose_the_others():
@@ -244,7 +244,7 @@ def test_sizes_and_covers_are_what_was_asked_for():
 def test_scenes_without_captions_are_measured_but_for_their_captions(crowd):
     clip, asked, records = crowd
     (same,) = sanity.nested(asked[0], [len(asked[0].scene.objects)])
-    bare = sanity.measured(clip, [same], {"eclip": ("grad_eclip", {"layers": None})})[0]
+    bare = measured(clip, [same], {"eclip": ("grad_eclip", {"layers": None})})[0]
     assert "multi_object_recall" not in bare and "deletion_auc" not in bare
     assert bare["energy_pointing_game"] == pytest.approx(records[0]["energy_pointing_game"], abs=1e-4)
 

@@ -7,6 +7,7 @@ import math
 import open_clip
 import pytest
 import torch
+from reference_sanity import dissolve
 from toy import pair_batch, toy_clip
 
 from mmel import sanity
@@ -195,7 +196,7 @@ def test_every_method_runs_on_the_ladder_and_leaves_the_model_alone(clip, method
     images, tokens = (each[:2] for each in pair_batch())
     before = bits(clip.model)
     rows = {method: (method, CHEAP.get(method, {}))}
-    found = sanity.dissolve(clip, images, tokens, rows, seeds=(0,), steps=["image block 11", "image embedding"])
+    found = dissolve(clip, images, tokens, rows, seeds=(0,), steps=["image block 11", "image embedding"])
     own = explain(clip, images, tokens, method, modality="image", **CHEAP.get(method, {})).image
     assert torch.equal(found.maps[method][0, 0], sanity.on_grid(own, (4, 4)))
     assert found.maps[method].shape == (1, 3, 2, 4, 4) and bits(clip.model) == before
@@ -207,7 +208,7 @@ def test_every_method_runs_on_the_ladder_and_leaves_the_model_alone(clip, method
 def test_rows_see_the_same_weights_and_drawn_rows_their_own_seeds(clip):
     images, tokens = (each[:2] for each in pair_batch())
     rows = {name: ("random", {}) for name in ("still", "drawn")} | {"a": ("chefer", {}), "b": ("chefer", {})}
-    found = sanity.dissolve(clip, images, tokens, rows, drawn=["drawn"], seeds=(0, 1), steps=["image embedding"])
+    found = dissolve(clip, images, tokens, rows, drawn=["drawn"], seeds=(0, 1), steps=["image embedding"])
     assert torch.equal(found.maps["a"], found.maps["b"])
     assert torch.equal(found.maps["still"][0, 0], found.maps["still"][1, 1])
     drawn = found.maps["drawn"][:, :, 0].flatten(0, 1).flatten(1)
@@ -218,7 +219,7 @@ def test_rows_see_the_same_weights_and_drawn_rows_their_own_seeds(clip):
 
 def test_text_maps_count_words_only(clip):
     images, tokens = (each[3:6] for each in pair_batch())
-    found = sanity.dissolve(
+    found = dissolve(
         clip,
         images,
         tokens,
@@ -239,7 +240,7 @@ def test_smooth_maps_are_means_over_noisy_pictures(clip):
     images, tokens = (each[:2] for each in pair_batch())
     how = {"rows": {"row": ("saliency", {})}, "seeds": (0,), "steps": ["image embedding"]}
     plain, still, noisy = (
-        sanity.dissolve(clip, images, tokens, **how, smooth=smooth, noise=noise).maps["row"]
+        dissolve(clip, images, tokens, **how, smooth=smooth, noise=noise).maps["row"]
         for smooth, noise in ((0, 0.1), (2, 0.0), (3, 0.1))
     )
     torch.testing.assert_close(still, plain)

@@ -9,7 +9,7 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms import CenterCrop, Compose, Resize
+from torchvision.transforms import CenterCrop, Compose, Resize, ToTensor
 from toy import arrays, toy_clip
 
 import mmel
@@ -19,6 +19,7 @@ from mmel.errors import BadSetting, DatasetError, UnsupportedModel
 from mmel.evaluation import rows
 from mmel.evaluation.protocols import editing, localisation, microscope, scoring, table2
 from mmel.evaluation.protocols.seeing import cropped, uncropped
+from mmel.loading.images import seen
 from mmel.loading.windows import own_size_pixels, resized, window_of
 from mmel.types import Example, Window
 
@@ -103,8 +104,21 @@ def test_transforms_of_other_steps(clip):
     for model in (odd, see(CenterCrop(60))):
         with pytest.raises(UnsupportedModel, match="not square"):
             window_of(model, (30, 40))
+    with pytest.raises(UnsupportedModel, match="is not made of steps"):
+        window_of(odd, (30, 40))
     with pytest.raises(UnsupportedModel, match="Identity"):
         own_size_pixels(see(Resize(3), torch.nn.Identity()), Image.new("RGB", (32, 48)))
+
+
+def test_an_unknown_step_does_not_keep_a_picture_from_being_drawn(clip):
+    """`seen` shows the middle square, for which no map has to lie exactly."""
+    steps = (Resize(64), CenterCrop(64), ToTensor(), torch.nn.Identity())
+    pixels = np.zeros((100, 160, 3), np.uint8)
+    pixels[:, 30:130] = 200
+    shown = seen(replace(clip, preprocess=Compose(steps)), Image.fromarray(pixels))
+    assert shown.size == (100, 100) and np.asarray(shown).min() == 200
+    known = seen(replace(clip, preprocess=Compose(steps[:3])), Image.fromarray(pixels))
+    assert np.array_equal(np.asarray(known), np.asarray(shown))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -205,6 +219,6 @@ def test_a_soft_mask_is_empty_around_its_window():
         np.full((4, 8, 3), 200, np.uint8), torch.eye(4), **metrics.PROTOCOLS["m2ib"], window=(0, 2, 4, 6)
     )
     assert edits.soft.view(4, 8)[:, 2:6].equal(torch.eye(4)) and float(edits.soft.sum()) == 4
-    for wrong in ((0, 2, 4, 9), (2, 2, 2, 6), (-1, 0, 4, 4)):
+    for wrong in ((0, 2, 4, 9), (2, 2, 2, 6), (-1, 0, 4, 4), (0, 2, 4), (0, 2, 4, 6.0), 4, (0, 2, 4, True)):
         with pytest.raises(BadSetting, match="window"):
             metrics.deletion_edits(np.zeros((4, 8, 3), np.uint8), torch.eye(4), window=wrong)

@@ -78,8 +78,9 @@ def evaluate_command(
         typer.echo(f"{outcome.done} of {outcome.total} samples are done: the others are for the other shares.")
     else:
         report_command(out)
-    if outcome.failures:
-        say(f"{outcome.failures} times a method failed on a sample (the report has the reasons).")
+    if failures := outcome.failures:
+        where = "the report has the reasons" if outcome.results else "the report of all shares will have the reasons"
+        say(f"{failures} times a method failed on a sample ({where}).")
         raise typer.Exit(1)
 
 

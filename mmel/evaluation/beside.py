@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ..stats import holm
+from ..stats import LEVEL, holm
 from .cells import Cell, cells_of, higher_is_better, reasons_of
 from .paper import Reported, reported_for
 from .rows import NO_TEXT_MAP, PAPER, row_of, why_no_text
@@ -14,7 +14,8 @@ from .rows import NO_TEXT_MAP, PAPER, row_of, why_no_text
 NOT_RUN = "not run yet"
 DIFFERENCES = (
     "A cell: mean of the differences on the same samples [95 % bootstrap interval]. Bold where MMEL's row is better, "
-    "italic where the other one is, if the interval leaves 0 out and p < 0.05 after Holm's correction over the table."
+    f"italic where the other one is, if the interval leaves 0 out and p < {LEVEL} after Holm's correction over the "
+    "table."
 )
 Columns = Mapping[str, Mapping[str, Cell]]  # metric -> row -> cell
 
@@ -34,7 +35,7 @@ def panels_of(columns: Columns, titles: Mapping[str, str], times: float = 1.0) -
             for row, cell in apart.items()
         }
         better[title] = "right" if higher_is_better(metric) else "left"
-        certain[title] = [row for row, cell in apart.items() if cell.p is not None and cell.p < 0.05]
+        certain[title] = [row for row, cell in apart.items() if cell.p is not None and cell.p < LEVEL]
     return {"panels": panels, "better": better, "certain": certain}
 
 
@@ -42,9 +43,9 @@ def notes_of(frame: pd.DataFrame, resamples: int) -> list[str]:
     """What stands below every table: how to read a cell, and the reason of each dash."""
     notes = [
         f"A cell: mean [95 % bootstrap interval over samples, {resamples:,} draws]. \\*: differs from `grad_eclip` on "
-        "the same samples, p < 0.05 after Holm's correction within the column. Bold: the best row, where the interval "
-        "of its difference from the next best leaves 0 out and p < 0.05. Reported: from the paper, on other data and "
-        "another model."
+        f"the same samples, p < {LEVEL} after Holm's correction within the column. Bold: the best row, where the "
+        f"interval of its difference from the next best leaves 0 out and p < {LEVEL}. Reported: from the paper, on "
+        "other data and another model."
     ]
     failed = frame[frame.error != ""].groupby("row")["sample"].nunique()
     reasons = reasons_of(frame)
@@ -78,11 +79,14 @@ def theirs(reported: Mapping[tuple[str, str], Reported]) -> list[str]:
 def difference_lines(
     gaps: Mapping[str, Mapping[str, Mapping[str, float]]], times: float = 1.0, digits: int = 3
 ) -> tuple[list[str], list[list[str]]]:
-    """Head and lines of a table of `differences_of`; bold where MMEL's row is certainly better, italic where worse."""
+    """Head and lines of a table of `differences_of`; bold where MMEL's row is certainly better, italic where worse.
+
+    Where neither more nor less is better, neither.
+    """
     pairs = list(dict.fromkeys(pair for gap in gaps.values() for pair in gap))
     chances = {(name, pair): gap["p"] for name, each in gaps.items() for pair, gap in each.items()}
     corrected = holm(list(chances.values())) if chances else []
-    sure = {key for key, p in zip(chances, corrected, strict=True) if p < 0.05}
+    sure = {key for key, p in zip(chances, corrected, strict=True) if p < LEVEL}
     lines = []
     for pair in pairs:
         cells = [
@@ -99,9 +103,10 @@ def _difference_text(name: str, gap: Mapping[str, float] | None, sure: bool, tim
     if gap is None:
         return "\N{EN DASH}"
     text = written(gap["mean"], gap["low"], gap["high"], times, digits)
-    if not sure or gap["low"] <= 0 <= gap["high"]:
+    higher = higher_is_better(name.split(" ", 1)[1])
+    if not sure or higher is None or gap["low"] <= 0 <= gap["high"]:
         return text
-    won = (gap["mean"] > 0) == higher_is_better(name.split(" ", 1)[1])
+    won = (gap["mean"] > 0) == higher
     return f"**{text}**" if won else f"*{text}*"
 
 
@@ -159,7 +164,7 @@ def cell_text(cell: Cell | None, times: float = 1.0, digits: int = 3) -> str:
         return "\N{EN DASH}"
     text = written(*cell.interval[:3], times, digits)
     text = f"**{text}**" if cell.best else text
-    return text + (" \\*" if cell.p is not None and cell.p < 0.05 else "")
+    return text + (" \\*" if cell.p is not None and cell.p < LEVEL else "")
 
 
 def _stored(run: dict | None, metric: str, row: str, times: float, digits: int) -> str:

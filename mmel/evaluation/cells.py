@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..errors import UnknownName
 from ..metrics import HIGHER_IS_BETTER
-from ..stats import Difference, Interval, bootstrap_mean, holm, paired_difference
+from ..stats import LEVEL, Difference, Interval, bootstrap_mean, holm, paired_difference
 
 REFERENCE = "grad_eclip"
 KEYS = ["row", "modality", "metric"]
@@ -135,4 +135,4 @@ def _first(values: dict, means: dict[str, Interval], higher: bool | None, how: d
     if len(order) < 2:
         return None
     gap = _difference(values[order[0]], values[order[1]], how)
-    return order[0] if gap and gap.p < 0.05 and (gap.low > 0 or gap.high < 0) else None
+    return order[0] if gap and gap.p < LEVEL and (gap.low > 0 or gap.high < 0) else None

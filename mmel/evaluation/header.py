@@ -82,11 +82,14 @@ def manifest_of(data) -> str:
 
 
 def plain(value: object) -> object:
-    """A setting as JSON knows it; what is large or no value at all by a hash or its kind."""
+    """A setting as JSON knows it; what is large or no value at all by a hash or its kind.
+
+    A dataset is its manifest; a dataclass those of its fields that it is compared by.
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        if isinstance(getattr(value, "manifest", None), str):
+        if hasattr(value, "__getitem__") and isinstance(getattr(value, "manifest", None), str):
             return value.manifest
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value) if each.compare}
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
     if isinstance(value, np.ndarray):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..clip import Clip
 from ..errors import MmelError, NotANumber
-from .protocol import Batch, EvaluationProtocol, Row, findings_of, opened
+from .protocol import Batch, EvaluationProtocol, Row, findings_of, hook, opened
 
 COLUMNS = ("sample", "row", "modality", "metric", "value", "steps", "error")
 
@@ -54,7 +54,7 @@ def _lines(protocol, clip: Clip, state, example, row: Row, seed: int, place: int
 
 
 def _measured(protocol, clip: Clip, state, example, row: Row, seed: int, place: int):
-    if not hasattr(protocol, "measure_batches"):
+    if not hook(protocol, "measure_batches"):
         return protocol.measure(clip, state, example, row, seed)
     ((_, _, found),) = findings_of(protocol, clip, state, [Batch(row, [example], [place], [seed])])
     return opened(found)

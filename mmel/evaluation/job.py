@@ -15,7 +15,7 @@ from ..errors import BadSetting, UnknownName
 from ..loading import dtype_of
 from ..types import PLAIN, Scoring
 from .header import header_of
-from .protocol import EvaluationProtocol, Row
+from .protocol import EvaluationProtocol, Row, hook
 from .protocols import PROTOCOLS
 from .rows import ROWS, TABLES, check_row
 from .rows import rows as rows_named
@@ -75,7 +75,9 @@ class Job:
         if not names or len(names) != len(set(names)):
             raise BadSetting(f"an evaluation has one or more rows, each of its own name; got {names}.")
         for row in self.rows:
-            getattr(self.protocol, "check_row", check_row)(row)
+            (hook(self.protocol, "check_row") or check_row)(row)
+        if check_rows := hook(self.protocol, "check_rows"):
+            check_rows(self.rows)
         for name, least in {"readers": 0, "together": 1}.items():
             value = getattr(self, name)
             if not (name == "readers" and value is None) and (not isinstance(value, int) or value < least):
@@ -98,7 +100,7 @@ class Worker:
             torch.set_num_threads(job.threads)
         self.job = job
         self.data = self.whole = job.data.load() if isinstance(job.data, DataName) else job.data
-        if isinstance(job.data, DataName) and job.data.count and getattr(job.protocol, "wants_all", False):
+        if isinstance(job.data, DataName) and job.data.count and hook(job.protocol, "wants_all"):
             self.whole = job.data._replace(count=None).load()
         self.clip = job.model.load() if isinstance(job.model, ModelName) else job.model
 

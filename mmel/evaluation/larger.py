@@ -75,6 +75,6 @@ def held(own: Mapping[str, Mapping], larger: Mapping[str, Mapping]) -> Held:
 
 
 def _shared(own: Mapping[str, Mapping], larger: Mapping[str, Mapping]) -> Iterator[tuple[str, Mapping, Mapping]]:
-    for column in own.keys() & larger.keys():
+    for column in sorted(own.keys() & larger.keys()):
         for row in sorted(own[column].keys() & larger[column].keys()):
             yield f"{column}, {row}", own[column][row], larger[column][row]

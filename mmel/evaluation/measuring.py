@@ -18,7 +18,7 @@ from ..types import Example
 from .inline import seed_of
 from .job import Worker
 from .parts import PREPARED
-from .protocol import FATAL, Batch, Measurement, Row, findings_of, opened
+from .protocol import FATAL, Batch, Measurement, Row, findings_of, hook, opened, reason_of
 from .protocols.editing import embedded_together
 
 UNDEFINED = ("UnsupportedModality",)  # a method that has no such map: a dash in the table, no failure
@@ -65,9 +65,9 @@ def measure_shard(
     """
     said = prepared_by(worker)
     lines, size = [], worker.job.together
-    several = size > 1 and hasattr(worker.job.protocol, "ask")
+    several = size > 1 and hook(worker.job.protocol, "ask")
     read = _read(worker, indices, begun)
-    if hasattr(worker.job.protocol, "measure_batches"):
+    if hook(worker.job.protocol, "measure_batches"):
         lines = list(_at_once(worker, list(read)))
         if tick:
             tick(len(indices))
@@ -83,12 +83,12 @@ def measure_shard(
 def prepared_by(worker: Worker) -> dict[bytes, bytes] | None:
     """Make what all samples share, whose errors are of the run; and what the protocol says of it, for the parts."""
     try:
-        state, says = worker.state, getattr(worker.job.protocol, "prepared", None)
+        state, says = worker.state, hook(worker.job.protocol, "prepared")
     except Exception as error:
         _stop_if_of_no_sample(error)
         if isinstance(error, MmelError):
             raise
-        raise EvaluationError(f"{worker.job.protocol.name} could not be prepared: {_reason(error)['error']}") from error
+        raise EvaluationError(f"{worker.job.protocol.name} could not be prepared: {reason_of(error)}") from error
     return {PREPARED: json.dumps(says(state), ensure_ascii=False).encode()} if says else None
 
 
@@ -108,7 +108,7 @@ def _load(worker: Worker, index: int) -> Read:
     """A sample, its picture as pixels too where the protocol looks at those: once, for all rows."""
     try:
         example = worker.data[index]
-        if getattr(worker.job.protocol, "wants_pixels", False):
+        if hook(worker.job.protocol, "wants_pixels"):
             pixels = transformed(worker.clip, [example.image])
             pinned = pixels.pin_memory() if worker.clip.device.type == "cuda" else pixels
             example = replace(example, pixels=pinned)
@@ -229,9 +229,7 @@ def _stop_if_of_no_sample(error: Exception) -> None:
 
 
 def _reason(error: Exception) -> dict[str, str]:
-    name = type(error).__name__
-    text = " ".join(str(error).split()) or name
-    return {"error": text if isinstance(error, MmelError) else f"{name}: {text}", "kind": name}
+    return {"error": reason_of(error), "kind": type(error).__name__}
 
 
 def _line(index: int, key: str, row: Row, seed: int) -> dict:

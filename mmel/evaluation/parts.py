@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..errors import EvaluationError
-from .header import canonical, check_same
+from .header import canonical, check_same, differences
 
 NAME = re.compile(r"part-(\d{8})-(\d{8})\.parquet")  # of the first sample, and of the one after the last
 UNDONE = re.compile(r"\..+\.(?P<host>[\w.-]+)\.(?P<pid>\d+)\.tmp")
@@ -105,13 +105,17 @@ class Folder:
     def prepared(self) -> dict | None:
         """What the protocol said of its shared state, the same in every part; None where it says nothing."""
         for part in self.parts():
-            text = (_read(part, lambda: pq.read_schema(part)).metadata or {}).get(PREPARED)  # noqa: B023
+            text = _said(_read(part, lambda: pq.read_schema(part)))  # noqa: B023
             return None if text is None else _parsed(text.decode(), part)
         return None
 
     def put(self, shard: Shard, table: pa.Table, header: Mapping[str, object]) -> None:
-        """Store a finished shard."""
-        said = {key: text for key, text in (table.schema.metadata or {}).items() if key == PREPARED}
+        """Store a finished shard. Raises `EvaluationError` where another part was made from another shared state."""
+        text = _said(table.schema)
+        for part in self.parts()[:1]:  # with which all others were compared
+            if (there := _said(_read(part, lambda: pq.read_schema(part)))) != text:  # noqa: B023
+                raise EvaluationError(_apart(there, text, self.path, part))
+        said = {} if text is None else {PREPARED: text}
         table = table.replace_schema_metadata({KEY: canonical(header).encode(), **said})
         with written_whole(self.path / f"part-{shard.start:08d}-{shard.stop:08d}.parquet") as file:
             pq.write_table(table, file, compression="zstd")
@@ -172,6 +176,20 @@ def _read(path: Path, reader: Callable):
         raise EvaluationError(
             f"the part {str(path)!r} cannot be read ({error}): delete it, and give the same command again."
         ) from error
+
+
+def _said(schema: pa.Schema) -> bytes | None:
+    return (schema.metadata or {}).get(PREPARED)
+
+
+def _apart(there: bytes | None, here: bytes | None, folder: Path, part: Path) -> str:
+    read = [json.loads(each or b"{}") for each in (there, here)]
+    different = "\n".join(f"  {line}" for line in differences(*read))
+    return (
+        f"the samples of {part.name} in {str(folder)!r} were measured after the protocol had prepared something else:\n"
+        f"{different}\nSee that all workers and shares read the same files (is a picture missing or broken on one of "
+        "them?), delete the parts that were made from others, and give the same command again."
+    )
 
 
 def _parsed(text: str, path: Path) -> dict:

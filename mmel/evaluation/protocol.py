@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 
 from ..clip import Clip
+from ..errors import MmelError
 from ..types import Example
 
 FATAL = (MemoryError, torch.cuda.OutOfMemoryError)  # of no sample in particular: they stop a run
@@ -49,18 +50,8 @@ Findings = list[Measurement | Exception]  # of one sample and row; an error is t
 
 
 class EvaluationProtocol(Protocol):
-    """`prepare` runs once for a model and its data; `measure` once for each sample and row.
-
-    A protocol that edits pictures may also have `ask`, which gives an `editing.Question` for a sample and a row, so
-    that several samples share their passes. One with `wants_pixels` gets samples with `pixels`.
-
-    A protocol for which it pays to see many samples at once (the model is changed for all of them, say) has
-    `measure_batches` instead of `measure`. It gets all of a shard, each row with groups of samples that are the same
-    in every shard, and gives its `Findings` for each sample of each batch; it lets `FATAL` errors through.
-
-    Errors of `prepare` are of the whole run. One with `wants_all` is prepared from all of a dataset, however few of its
-    samples are evaluated, and `prepared(state)` says of it what belongs into the results. A row is checked against
-    the settings of its method before anything runs, or by the protocol's own `check_row`.
+    """`prepare` runs once for a model and its data, and its errors are of the whole run; `measure` once for each sample
+    and row. What else a protocol may have is in `HOOKS`.
     """
 
     name: str
@@ -68,6 +59,33 @@ class EvaluationProtocol(Protocol):
     def prepare(self, clip: Clip, data) -> object: ...
 
     def measure(self, clip: Clip, state, example: Example, row: Row, seed: int) -> Iterable[Measurement]: ...
+
+
+HOOKS: dict[str, object] = {  # what a protocol may have besides, and what stands for it in one without it
+    # ask(clip, state, example, row, seed) gives an `editing.Question`, so that several samples share their passes
+    "ask": None,
+    # measure_batches(clip, state, batches) instead of `measure`, where it pays to see many samples at once (the model
+    # is changed for all of them, say): it gets all of a shard, each row with groups of samples that are the same in
+    # every shard, and gives its `Findings` for each sample of each batch; it lets `FATAL` errors through
+    "measure_batches": None,
+    "wants_pixels": False,  # samples come with their `pixels`
+    "wants_all": False,  # `prepare` gets all of a dataset, however few of its samples are evaluated
+    # prepared(state) says what belongs into the results of what `prepare` made; its "notes" stand below the tables
+    "prepared": None,
+    "check_row": None,  # check_row(row) instead of `rows.check_row`, before anything runs
+    "check_rows": None,  # check_rows(rows), of all of them together
+}
+
+
+def hook(protocol: EvaluationProtocol, name: str):
+    """What a protocol has under one of the names of `HOOKS`, or its default."""
+    return getattr(protocol, name, HOOKS[name])
+
+
+def reason_of(error: Exception) -> str:
+    """An error as one line; one that is not our own with its kind, which says more than its words."""
+    name, text = type(error).__name__, " ".join(str(error).split())
+    return text or name if isinstance(error, MmelError) else f"{name}: {text}".removesuffix(": ")
 
 
 def findings_of(protocol, clip: Clip, state, batches: Sequence[Batch]) -> Iterator[tuple[int, str, Findings]]:

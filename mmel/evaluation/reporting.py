@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import EvaluationError
+from ..stats import LEVEL
 from .beside import paper_name, written
 from .paper import Reported, read_reported, reported_for
 from .parts import Folder
@@ -20,7 +21,6 @@ DASH = "\N{EN DASH}"
 ARROWS = {True: " \N{UPWARDS ARROW}", False: " \N{DOWNWARDS ARROW}", None: ""}
 WIDE = 4  # columns of numbers in one table
 HUNDRED = ("table1",)  # shown times 100, as the paper prints them
-SURE = 0.05
 
 
 class Entry(NamedTuple):
@@ -117,15 +117,14 @@ def notes_of(results: Mapping, reported: bool) -> list[str]:
     notes = [f"A cell: mean [95 % bootstrap interval over samples, {results['resamples']:,} draws].{times}"]
     if reference in (row["name"] for row in header["rows"]):
         notes.append(
-            f"*: differs from {reference} on the same samples, p < {SURE} after Holm's correction within the column."
+            f"*: differs from {reference} on the same samples, p < {LEVEL} after Holm's correction within the column."
         )
     ways = {column["higher_is_better"] for column in results["columns"]}
     if ways != {None}:
         notes.append("Bold: the best row, where the interval of its difference from the next best leaves 0 out.")
     if None in ways:
         notes.append("A column without an arrow ranks nothing: neither more nor less of it is better.")
-    if "gallery" in (said := results.get("prepared", {})):
-        notes += gallery_notes(said["gallery"], said["unreadable"])
+    notes += results.get("prepared", {}).get("notes", [])
     if reported:
         notes.append("Reported: as the paper prints it, for other data and another model.")
     for modality in dict.fromkeys(column["modality"] for column in results["columns"]):
@@ -140,20 +139,11 @@ def notes_of(results: Mapping, reported: bool) -> list[str]:
     return notes
 
 
-def reason_of(row: str, modality: str, cell: Mapping | None, results: Mapping) -> str:
+def reason_of(row: Mapping, modality: str, cell: Mapping | None, results: Mapping) -> str:
     """Why a row has no number in a column, or fewer than there are samples; an empty text where it has all."""
     if cell is None:
-        return why_dash(next(each for each in results["header"]["rows"] if each["name"] == row), modality, results)
-    return next((each["reason"] for each in results["failures"] if each["row"] == row), "")
-
-
-def gallery_notes(count: int, unreadable: Mapping[str, str]) -> list[str]:
-    """How many pictures are looked among, and which ones are not."""
-    notes = [f"Gallery: {count:,} pictures, whatever the number of samples."]
-    if unreadable:
-        name, why = next(iter(unreadable.items()))
-        notes.append(f"Left out of the gallery: {len(unreadable):,} that cannot be read, such as {name}: {why}")
-    return notes
+        return why_dash(row, modality, results)
+    return next((each["reason"] for each in results["failures"] if each["row"] == row["name"]), "")
 
 
 def failures_of(results: Mapping) -> list[str]:
@@ -194,5 +184,5 @@ def _entry(cell: Mapping | None, times: int) -> Entry:
     if cell is None:
         return Entry(DASH)
     text = written(cell["mean"], cell["low"], cell["high"], times, 2 if times == 100 else 3)
-    star = " *" if cell["p_holm"] is not None and cell["p_holm"] < SURE else ""
+    star = " *" if cell["p_holm"] is not None and cell["p_holm"] < LEVEL else ""
     return Entry(text + star, cell["best"])

@@ -98,11 +98,11 @@ def csv_text(results: Mapping, reported: Mapping) -> str:
     out = csv.writer(file, lineterminator="\n")
     out.writerow(CSV_HEAD)
     for column in results["columns"]:
-        for row in (row["name"] for row in results["header"]["rows"]):
-            cell, printed = column["rows"].get(row), paper_cell(row, column, reported)
+        for row in results["header"]["rows"]:
+            cell, printed = column["rows"].get(row["name"]), paper_cell(row["name"], column, reported)
             versus = (cell or {}).get("versus") or {}
             out.writerow(
-                [column["modality"], column["metric"], row]
+                [column["modality"], column["metric"], row["name"]]
                 + [(cell or {}).get(name, "") for name in ("mean", "low", "high", "count", "failures", "best")]
                 + [versus.get(name, "") for name in ("mean", "low", "high", "p")]
                 + ["" if (p := (cell or {}).get("p_holm")) is None else p]
@@ -111,7 +111,7 @@ def csv_text(results: Mapping, reported: Mapping) -> str:
             )
     if not results["columns"]:
         for row in results["header"]["rows"]:
-            out.writerow(["", "", row["name"], *[""] * (len(CSV_HEAD) - 4), reason_of(row["name"], "", None, results)])
+            out.writerow(["", "", row["name"], *[""] * (len(CSV_HEAD) - 4), reason_of(row, "", None, results)])
     return file.getvalue()
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import MmelError
-from ..stats import holm
+from ..stats import LEVEL, holm
 
 Results = Mapping[str, Mapping[str, object]]
 EXACT: dict[str, Callable[[object, object], bool]] = {  # of what is counted or computed, never of a mean over samples
@@ -27,7 +28,6 @@ INTERVALS = ("interval_above", "interval_below")
 COMPARISONS = (*EXACT, *INTERVALS)
 KEYS = {"notebook", "value", "field", "exact", *COMPARISONS}
 LEAST = 6  # samples: with fewer no flips of signs give p below 0.05
-SURE = 0.05  # a p value, where one was noted, decides below this; Holm's where a claim names several intervals
 
 
 class NotNoted(MmelError):
@@ -86,8 +86,11 @@ def judged(values: Sequence[object], above: bool, bound: float) -> Measured:
         why = doubt(values[0], sides[0], chances[0], bound)
         return Measured(None if why else sides[0], text(values[0]) + why)
     if None in chances:
-        raise MmelError("several intervals are judged together by Holm's correction: note each with its p value.")
-    sides = [each if p < SURE else None for each, p in zip(sides, holm(chances), strict=True)]
+        raise MmelError(
+            "several intervals are judged together by Holm's correction: note each with its p value; that of a mean is "
+            f"of the bound 0, and the bound is {bound:g}."
+        )
+    sides = [each if p < LEVEL else None for each, p in zip(sides, holm(chances), strict=True)]
     won, lost = sides.count(True), sides.count(False)
     shown = f"of {len(sides)} differences {won} as claimed, {lost} the other way, {len(sides) - won - lost} undecided"
     return Measured(False if lost else True if won == len(sides) else None, f"{shown} (after Holm's correction)")
@@ -97,17 +100,19 @@ def doubt(value: object, on: bool | None, p: float | None, bound: float) -> str:
     """Why one interval decides nothing; empty where it decides."""
     if isinstance(value, Mapping) and value.get("count", LEAST) < LEAST:
         return ": too few"
+    if on is None and any(map(isnan, interval(value))):
+        return ": the interval has an end that is no number"
     if on is None:
         return f": the interval holds {bound:g}"
-    return f": p is not below {SURE:g}" if p is not None and p >= SURE else ""
+    return f": p is not below {LEVEL:g}" if p is not None and not p < LEVEL else ""
 
 
 def side(value: object, above: bool, bound: float) -> bool | None:
     """Does the interval lie on the claimed side of the bound, on the other one, or (None) on both?"""
     low, high = interval(value)
-    if low <= bound <= high:
-        return None
-    return (low > bound) == above
+    if low > bound or high < bound:
+        return (low > bound) == above
+    return None
 
 
 def p_of(value: object, bound: float) -> float | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..errors import ImageError, NotANumber
+from ..errors import ImageError, NotANumber, UnsupportedModel
 from .windows import window_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def seen(clip: Clip, picture: Image.Image) -> Image.Image:
     """What the model saw of a picture: the same part of it, in as many pixels as the picture has there.
 
     The picture goes through those steps of the model's transform that make pictures of pictures. Where they cut a
-    square from the middle of a larger picture, `window_of` is cut from the picture itself.
+    square from the middle of a larger picture, `window_of` is cut from the picture itself; where another step is
+    unknown, the square in the middle.
     """
     small, cut = picture, False
     for step in getattr(clip.preprocess, "transforms", ()):
@@ -61,9 +62,13 @@ def seen(clip: Clip, picture: Image.Image) -> Image.Image:
             break
         small, cut = after, cut or type(step).__name__ == "CenterCrop"
     if cut and min(picture.size) > max(small.size):
-        window = window_of(clip, picture.size[::-1])
+        size = (min(*picture.size, LARGEST),) * 2
+        try:
+            window = window_of(clip, picture.size[::-1])
+        except UnsupportedModel:  # only maps have to lie exactly
+            return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
         box = (window.left, window.top, window.right, window.bottom)
-        return picture.crop(box).resize((min(*picture.size, LARGEST),) * 2, Image.Resampling.LANCZOS)
+        return picture.crop(box).resize(size, Image.Resampling.LANCZOS)
     return small
 
 

@@ -25,9 +25,12 @@ def prepare(clip: Clip, images, texts=None) -> Pairs:
     """Images and texts of every form that the contract names, as tensors of one batch size.
 
     One text with many images, and one image with many texts, are repeated. `Pairs` that were made here before come
-    back as they are, in the place of both: a method may be called with them, and nothing is checked twice.
+    back as they are, in the place of both: a method may be called with them, and nothing is checked twice. Errors:
+    TextError where texts come beside such pairs.
     """
     if isinstance(images, Pairs):
+        if texts is not None:
+            raise TextError(f"pairs have their texts already, but {_short(texts)} came too: prepare its own pairs.")
         return images
     pixels, text = prepare_images(clip, images), prepare_texts(clip, texts)
     size = max(len(pixels), len(text))

@@ -22,6 +22,7 @@ GEOMETRY = ("Resize", "CenterCrop")  # steps of a picture transform that move pi
 VALUES = ("MaybeConvertMode", "MaybeToTensor", "ToTensor", "_convert_to_rgb", "function", "Normalize")  # and that don't
 SHORTEST = 640  # pixels of the shorter side of a picture that is explained at its own size, at most
 HALF = Fraction(1, 2)
+WHOLE = "all of it"  # in the place of a step's name, where a transform is not made of steps
 
 
 def window_of(clip: Clip, size: tuple[int, int]) -> Window:
@@ -93,7 +94,7 @@ def own_size_pixels(clip: Clip, picture: Image.Image) -> Float[Tensor, "1 3 heig
 def _steps(clip: Clip) -> Iterator[tuple[str, object]]:
     """Name and function of each step of the model's picture transform. What is not made of steps is an unknown one."""
     if not hasattr(clip.preprocess, "transforms"):
-        yield "that is all of it", clip.preprocess
+        yield WHOLE, clip.preprocess
         return
     for step in clip.preprocess.transforms:
         yield type(step).__name__, step
@@ -107,7 +108,8 @@ def _cut(span: tuple[Fraction, Fraction], now: int, kept: int) -> tuple[Fraction
 
 
 def _not_known(clip: Clip, step: str) -> UnsupportedModel:
+    what = "is not made of steps" if step == WHOLE else f"has a step {step!r}"
     return UnsupportedModel(
-        f"the picture transform of {clip.name!r} has a step {step!r}, so it cannot be said where a map lies on a "
+        f"the picture transform of {clip.name!r} {what}, so it cannot be said where a map lies on a "
         "picture that is not square: take a transform of Resize, CenterCrop and Normalize, or square pictures."
     )

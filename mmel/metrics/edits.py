@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 
 import torch
 import torch.nn.functional as F
@@ -101,7 +102,10 @@ def _edits(image, map, kind: str, steps, every, fraction, fill, ends, seed, orde
 
 def _window(given: Sequence[int] | None, size: tuple[int, int]) -> Window:
     """Where the map lies, checked; all of the picture where nothing is said."""
-    window = Window(0, 0, *size) if given is None else Window(*given)
+    sides = (0, 0, *size) if given is None else tuple(given) if isinstance(given, Iterable) else (given,)
+    if len(sides) != 4 or not all(isinstance(side, Integral) and not isinstance(side, bool) for side in sides):
+        raise BadSetting(f"a window is four whole numbers (top, left, bottom, right) of pixels; got {given!r}.")
+    window = Window(*sides)
     if not (0 <= window.top < window.bottom <= size[0] and 0 <= window.left < window.right <= size[1]):
         raise BadSetting(f"a window (top, left, bottom, right) lies in its picture of {size}; got {tuple(window)}.")
     return window

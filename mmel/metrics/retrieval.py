@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..errors import BadSetting, ShapeMismatch
@@ -37,8 +37,16 @@ def best_rank(similarities, targets) -> Float[Tensor, " query"]:
     if similarities.ndim != 2 or 0 in similarities.shape:
         raise ShapeMismatch(f"similarities have the shape [query, candidate]; got {list(similarities.shape)}.")
     right = _right(targets, tuple(similarities.shape)).to(similarities.device)
-    place = similarities.argsort(dim=1, descending=True, stable=True)  # query candidate
-    return right.gather(1, place).int().argmax(1).double()
+    return first_right(similarities, right).double()
+
+
+def first_right(
+    similarities: Float[Tensor, "query candidate"], right: Bool[Tensor, "query candidate"]
+) -> Int[Tensor, " query"]:
+    """`best_rank`, unchecked, of finite floats: by comparing and not sorting, so that no GPU is waited for."""
+    own, place = similarities.masked_fill(~right, -torch.inf).max(1, keepdim=True)  # of equal ones the first
+    places = torch.arange(similarities.shape[1], device=similarities.device)
+    return ((similarities > own) | ((similarities == own) & (places < place))).sum(1)
 
 
 def _right(targets, shape: tuple[int, int]) -> Bool[Tensor, "query candidate"]:

@@ -29,11 +29,11 @@ from ..metrics import (
 from ..scenes import NAMES, TEMPLATES, Scene, class_prompts
 from .failures import failure, spread_of
 from .likeness import on_grid
-from .runs import Row
 
 LEAST = 40  # visible pixels of an object that is asked for: a sixth of a patch of 16 x 16
 
 
+Row = tuple[str, Mapping[str, object]]  # a method and its settings
 Record = dict[str, float | int | str]
 
 
@@ -64,27 +64,6 @@ def traits(asked: Question) -> dict[str, float | int | str]:
     scene, thing = asked.scene, asked.scene.objects[asked.target]
     area = float(scene.masks[asked.target].mean())
     return {"scene": scene.key, "objects": len(scene.objects), "area": area, "visible": thing.visible}
-
-
-def measured(
-    clip: Clip,
-    asked: Sequence[Question],
-    rows: Mapping[str, Row],
-    *,
-    curves: int = 0,  # of the questions, the first so many get deletion and insertion curves too
-    steps: int = 8,
-    batch_size: int = 64,
-) -> list[Record]:
-    """One record for each question and row: the traits, the score, the metrics, and the kind of failure.
-
-    Metrics of the object's own name: `pointing_game`, `energy_pointing_game`, `spread` (`spread_of`),
-    `confidence_drop`, `confidence_increase`, and for the first `curves` questions `deletion_auc` and `insertion_auc`
-    (all pixels, to the picture's mean colour, on the model's own pixels); where the scenes have captions,
-    `multi_object_recall` of the map of the caption. `lift` is the energy divided by the object's share of the picture:
-    1 for a flat map.
-    """
-    ready, how = posed(clip, asked), {"curves": curves, "steps": steps, "batch_size": batch_size}
-    return [{**each, "row": name} for name, row in rows.items() for each in judged(clip, ready, row, **how)]
 
 
 class Stated(NamedTuple):
@@ -119,9 +98,22 @@ def posed(clip: Clip, asked: Sequence[Question]) -> Posed:
 
 
 def judged(
-    clip: Clip, ready: Posed, row: Row, *, curves: int = 0, steps: int = 8, batch_size: int = 64
+    clip: Clip,
+    ready: Posed,
+    row: Row,
+    *,
+    curves: int = 0,  # of the questions, the first so many get deletion and insertion curves too
+    steps: int = 8,
+    batch_size: int = 64,
 ) -> list[Record]:
-    """What `measured` says of one row, a record for each question."""
+    """One record for each question: the traits, the score, the metrics, and the kind of failure.
+
+    Metrics of the object's own name: `pointing_game`, `energy_pointing_game`, `spread` (`spread_of`),
+    `confidence_drop`, `confidence_increase`, and for the first `curves` questions `deletion_auc` and `insertion_auc`
+    (all pixels, to the picture's mean colour, on the model's own pixels); where the scenes have captions,
+    `multi_object_recall` of the map of the caption. `lift` is the energy divided by the object's share of the picture:
+    1 for a flat map.
+    """
     (method, settings), (asked, pixels, names, whole, before), records = row, ready, []
     how = {**settings, "modality": "image", "batch_size": batch_size}
     maps = _patches(clip, explain(clip, pixels, names, method, **how).image)
@@ -138,22 +130,6 @@ def judged(
         if i < curves:
             record |= _curved(clip, pixels[i], names[i], maps[i], steps)
         records.append(record)
-    return records
-
-
-def related(clip: Clip, scenes: Sequence[Scene], rows: Mapping[str, Row]) -> list[dict[str, int | str]]:
-    """The kind of failure where the text names two objects and how they stand to each other, "a dog behind a car".
-
-    One record for each row and each scene whose first caption states a relation between objects that are seen.
-    """
-    pairs = [Stated(scene, *pair) for scene in scenes if (pair := relation(scene))]
-    if not pairs:
-        return []
-    pixels, texts = told(clip, pairs)
-    records = []
-    for row, how in rows.items():
-        for (scene, _, _), kind in zip(pairs, missed(clip, pairs, pixels, texts, how), strict=True):
-            records.append({"scene": scene.key, "objects": len(scene.objects), "row": row, "failure": kind})
     return records
 
 

@@ -10,11 +10,10 @@ from jaxtyping import Float
 
 from ...errors import UnknownName
 from ...metrics import HIGHER_IS_BETTER
-from ...stats import Difference, holm, paired_difference
+from ...stats import LEVEL, Difference, holm, paired_difference
 from .search import OBJECTIVES
 
 EQUAL = 1e-9  # two means that are closer are one value, reached by sums in another order
-LEVEL = 0.05  # of a p value, after Holm's correction
 
 
 class Maximum(NamedTuple):

@@ -12,13 +12,13 @@ from statistics import fmean
 import pandas as pd
 
 from ...clip import Clip
-from ...errors import BadSetting, DatasetError, MmelError, UnknownName
+from ...errors import BadSetting, DatasetError, MmelError
 from ...sanity.controlled import covered, nested, resized
 from ...sanity.crowd import Question, Record, Stated, judged, missed, posed, question, relation, told
 from ...sanity.failures import KINDS
 from ..protocol import FATAL, Batch, Findings, Measurement
-from ..rows import draws
 from .checking import check_protocol
+from .making import seeded_apart
 
 CHANGES = ("", "objects", "size", "cover")
 TRAITS = ("objects", "area", "visible")
@@ -43,9 +43,7 @@ class Errors:
     name: str = "errors"
 
     def __post_init__(self) -> None:
-        check_protocol(self, least={"curves": 0, "steps": 1})
-        if self.change not in CHANGES:
-            raise UnknownName("change", self.change, CHANGES)
+        check_protocol(self, {"change": CHANGES}, least={"curves": 0, "steps": 1})
         if bool(self.change) != bool(self.at):
             raise BadSetting(f"a change goes with the values that it takes: got {self.change!r} at {self.at}.")
 
@@ -104,7 +102,7 @@ class _Group:
         if not self.places:
             return []
         seeds = dict(zip(batch.places, batch.seeds, strict=True))
-        own = draws(batch.row) and "seed" not in batch.row.settings  # a seed for each sample: one after the other
+        own = seeded_apart(batch.row)  # a seed for each sample: one after the other
         parts = [[i] for i in range(len(self.places))] if own else [list(range(len(self.places)))]
         found = []
         for some in parts:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...clip import Clip
+from ...errors import UnknownName
 from ...sanity.randomization import Share
 from ...sanity.runs import Band, interval_of
 from ...sanity.steps import count, ladder
@@ -41,7 +42,7 @@ class Falling:
         return torch.tensor(np.stack(found))
 
     def band(self, row: str, measure: str = "spearman") -> Band:
-        """The mean likeness at every rung over samples and seeds, with 95 % intervals, as `mmel.sanity.Dissolved`."""
+        """The mean likeness at every rung over samples and seeds, with 95 % intervals."""
         values = self.likeness(row, measure)
         found = [interval_of(values[:, rung]) for rung in range(len(self.steps))]
         return Band(*([getattr(each, name) for each in found] for name in ("mean", "low", "high")))
@@ -62,6 +63,8 @@ class Falling:
 def falling(protocol: Sanity, frame: pd.DataFrame, clip: Clip, order: str) -> Falling:
     """The lines of one order, out of what `mmel.evaluate(protocol, ...)` gave for this model."""
     every, whole = count(clip.model, ladder(clip, protocol.tower)), sum(p.numel() for p in clip.model.parameters())
+    if order not in protocol.orders:
+        raise UnknownName("order of this sanity check", order, protocol.orders)
     coming = protocol.prepare(clip, None)[order]
     drawn = [count(clip.model, climb.drawn) for climb in coming]
     shares = (Share(0.0, 0.0), *(Share(some / every, some / whole) for some in drawn))

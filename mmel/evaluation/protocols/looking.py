@@ -39,12 +39,17 @@ class View(NamedTuple):
 VIEWS = tuple(View(*each) for each in product(("deletion", "insertion"), FILLS, SCORES, FRACTIONS, ENDS))
 
 
+def check_steps(steps: int) -> None:
+    """Raise for a number of steps of which a quarter, half and all are not whole curves."""
+    if steps < 8 or steps % 4:
+        raise BadSetting(f"steps is a multiple of 4 from 8 on, so that a quarter of them is a curve; got {steps!r}.")
+
+
 def asks_of(
     map: Float[Tensor, "rows columns"], seed: int, steps: int = STEPS, window: Window | None = None
 ) -> list[Ask]:
     """The curves that every view can be read from: one a kind and fill, over the whole picture."""
-    if steps < 8 or steps % 4:
-        raise BadSetting(f"steps is a multiple of 4 from 8 on, so that a quarter of them is a curve; got {steps!r}.")
+    check_steps(steps)
     how = {"steps": steps, "fraction": 1.0, "ends": "both"}
     pairs = product(("deletion", "insertion"), FILLS)
     return [Ask(kind, map, {**how, "fill": fill}, seed, window) for kind, fill in pairs]

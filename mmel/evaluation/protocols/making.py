@@ -19,8 +19,13 @@ def settings_of(row: Row, seed: int, run: int = 0) -> dict[str, object]:
     """
     settings = dict(row.settings)
     if draws(row):
-        settings["seed"] = int(settings.get("seed", seed)) + run
+        settings["seed"] = (seed if seeded_apart(row) else int(settings["seed"])) + run
     return settings
+
+
+def seeded_apart(row: Row) -> bool:
+    """Does the method draw, for each sample by its own seed? A seed among the row's settings is that of all samples."""
+    return draws(row) and "seed" not in row.settings
 
 
 def image_maps(clip: Clip, row: Row, images, texts, seed: int, run: int = 0) -> Float[Tensor, "batch rows columns"]:

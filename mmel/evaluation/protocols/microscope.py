@@ -9,7 +9,7 @@ from ...clip import Clip
 from ..protocol import Measurement, Row
 from .checking import check_protocol
 from .editing import Question, embedded_curves
-from .looking import STEPS, areas_of, asks_of
+from .looking import STEPS, areas_of, asks_of, check_steps
 from .making import image_maps
 from .scoring import PATHS
 from .seeing import cropped
@@ -29,7 +29,8 @@ class Microscope:
     wants_pixels = True  # of each sample, made once for all rows
 
     def __post_init__(self) -> None:
-        check_protocol(self, {"path": PATHS}, least={"steps": 1})
+        check_protocol(self, {"path": PATHS})
+        check_steps(self.steps)
 
     def prepare(self, clip: Clip, data) -> Classes:
         """The class ensembles, as of Table 2."""

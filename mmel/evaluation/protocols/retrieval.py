@@ -16,6 +16,7 @@ from ...errors import UnknownName, UnsupportedModel
 from ...loading.inputs import token_ids
 from ...metrics import hits_at_k, text_deletion_edits, text_insertion_edits
 from ...metrics.canvas import sent
+from ...metrics.retrieval import first_right
 from ..protocol import Row
 from .making import text_maps
 from .scoring import embed_tokens
@@ -162,11 +163,9 @@ def retrieved_together(
 def _hits(
     similarities: Float[Tensor, "points candidate"], right: Int[Tensor, " target"]
 ) -> Float[Tensor, "kinds points"]:
-    """`hits_at_k` for each k by comparing, not sorting, so that no GPU is waited for; NaN for what is no number."""
-    places = torch.arange(similarities.shape[1], device=similarities.device)
-    right = sent(right, places.device)
-    own, every = similarities.index_select(1, right)[..., None], similarities[:, None]  # points target candidate
-    before = (every > own) | ((every == own) & (places < right[:, None]))
-    rank = before.sum(-1).amin(1)
+    """`hits_at_k` for each k without waiting for a GPU; NaN for what is no number."""
+    mask = torch.zeros(similarities.shape[1], dtype=torch.bool)
+    mask[right] = True
+    rank = first_right(similarities, sent(mask, similarities.device).expand_as(similarities))
     hits = torch.stack([rank < k for k in KS]).double()
     return hits.masked_fill(~similarities.isfinite().all(1), torch.nan)

@@ -23,9 +23,10 @@ from ...sanity.likeness import SIMILARITIES, flat, on_grid
 from ...sanity.randomization import ORDERS, Climb, climbs, randomize
 from ...sanity.steps import ladder
 from ...types import Example, Pairs
-from ..protocol import FATAL, Batch, Findings, Measurement
-from ..rows import draws, why_no_text
+from ..protocol import FATAL, Batch, Findings, Measurement, Row
+from ..rows import why_no_text
 from .checking import check_protocol
+from .making import seeded_apart
 from .scoring import pixels_of
 
 MEASURES: Mapping[str, Callable[[Tensor, Tensor], Float[Tensor, " batch"]]] = {
@@ -33,6 +34,7 @@ MEASURES: Mapping[str, Callable[[Tensor, Tensor], Float[Tensor, " batch"]]] = {
     "entropy_rise": partial(entropy_rise, bins=20),  # on few patches a hundred bins would be empty
 }
 OF_A_LINE = tuple(name for name in MEASURES if name not in ("ssim", "hog"))  # maps of words have no two sides
+DRAWN = ("random",)
 Maps = Float[Tensor, "batch rows columns"]
 
 
@@ -47,7 +49,7 @@ class Sanity:
     steps: tuple[str, ...] | None = None  # or after these alone, by their names
     modality: str = "image"  # of the maps
     measures: tuple[str, ...] | None = None  # of MEASURES; None: all that such maps can have
-    drawn: tuple[str, ...] = ("random",)  # rows with another seed at every step: noise, as a control
+    drawn: tuple[str, ...] = DRAWN  # rows with another seed at every step: noise, as a control
     smooth: int = 0  # noisy copies of each picture, over whose maps the mean is taken; 0: the picture itself
     noise: float = 0.1
     pictures: int = 0  # of the first so many samples the maps are kept too
@@ -55,18 +57,20 @@ class Sanity:
     wants_pixels = True  # of each sample, made once for all rows
 
     def __post_init__(self) -> None:
-        check_protocol(self, {"tower": ("image", "text", "both")}, {"smooth": 0, "pictures": 0})
-        known = MEASURES if self.modality == "image" else OF_A_LINE
-        for kind, names, there in (
-            ("order of randomisation", self.orders, ORDERS),
-            ("modality", (self.modality,), ("image", "text")),
-            ("measure of such maps", self.measured, known),
-        ):
-            for name in names:
-                if name not in there:
-                    raise UnknownName(kind, name, there)
-        if not self.orders or not self.states or not isinstance(self.every, int) or self.every < 1:
-            raise BadSetting("a sanity check has orders and states, and looks after every so many-th step, from 1 on.")
+        names = {"tower": ("image", "text", "both"), "modality": ("image", "text"), "orders": ORDERS}
+        measures = {"measures": MEASURES if self.modality == "image" else OF_A_LINE} if self.measures else {}
+        check_protocol(self, names | measures, {"every": 1, "smooth": 0, "pictures": 0})
+        if not self.states:
+            raise BadSetting(f"states of sanity has at least one seed; got {self.states!r}.")
+        for setting in ("orders", "states", "measures"):
+            if len(set(given := getattr(self, setting) or ())) < len(given):
+                raise BadSetting(f"{setting} of sanity has each of them once; got {given!r}.")
+
+    def check_rows(self, rows: Sequence[Row]) -> None:
+        """Raise for a row to draw anew that is not there; the default may be missing."""
+        for name in self.drawn:
+            if name not in DRAWN and name not in [row.name for row in rows]:
+                raise UnknownName("row of sanity's setting drawn", name, [row.name for row in rows])
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -163,7 +167,7 @@ class _Look:
     def _maps(self, clip: Clip, seed: Mapping[str, int]) -> Maps:
         row = self.batch.row
         settings = {**row.settings, **seed, "modality": self.how.modality}
-        if "seed" in settings or not draws(row):
+        if seed or not seeded_apart(row):
             return self._explained(clip, slice(None), settings)
         each = enumerate(self.batch.seeds)  # a seed for each sample: one after the other
         return torch.cat([self._explained(clip, slice(i, i + 1), {**settings, "seed": own}) for i, own in each])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
-from typing import NamedTuple
 
 import torch
 
@@ -14,7 +13,7 @@ from ...data.iterating import key_of
 from ...errors import BadSetting, DatasetError
 from ...loading.inputs import token_ids
 from ...metrics import step_auc
-from ..protocol import FATAL, Measurement, Row
+from ..protocol import FATAL, Measurement, Row, reason_of
 from .checking import check_protocol
 from .making import text_maps
 from .retrieval import KS, READINGS, Gallery, Retrieved, edited_texts, embed_edited, retrieved
@@ -23,14 +22,19 @@ from .scoring import embed_pixels, embed_tokens, pixels_of
 KINDS = ("deletion", "insertion")
 
 
-class Searched(NamedTuple):
-    """A gallery, and at which place each sample's picture stands; `unreadable` ones are left out, with the reason."""
+@dataclass(frozen=True)
+class Searched:
+    """A gallery, and at which place each sample's picture stands; `unreadable` ones are left out, with the reason.
+
+    What changes while it is in use is no part of what it is, nor of a run's header.
+    """
 
     gallery: Gallery
     places: Mapping[str, int]
-    memo: dict[str, dict[bytes, object]]  # edited texts of the sample at hand, for the next row, and of those kept
     manifest: str = ""  # of the dataset that it was made from
-    unreadable: Mapping[str, str] = {}
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    # edited texts of the sample at hand, for the next row, and of those kept
+    memo: dict[str, dict[bytes, object]] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,17 @@ class Table3:
     keep: int = 0  # of the first so many samples edited texts are remembered, for whoever asks about them later
     name: str = "table3"
     wants_pixels = True  # of each sample, made once for all rows
-    wants_all = True  # of a dataset given by name, to look in, however few of its samples are evaluated
+
+    @property
+    def wants_all(self) -> bool:
+        """Of the dataset that is evaluated, to look in; a gallery that is given is whole already."""
+        return self.gallery is None
 
     def __post_init__(self) -> None:
         check_protocol(self, {"readings": READINGS}, least={"steps": 1, "captions": 1, "keep": 0})
         given = self.gallery
-        if given is not None and (isinstance(given, str) or not hasattr(given, "__getitem__")):
+        known = given is None or isinstance(given, Searched)
+        if not known and (isinstance(given, str) or not hasattr(given, "__getitem__")):
             raise BadSetting(
                 "gallery of table3 is a dataset as `mmel.data.open_dataset` gives it, or what `prepare` made of one; "
                 f"got {given!r}. On the command line the gallery is all of --dataset."
@@ -78,17 +87,22 @@ class Table3:
             why = next(iter(unreadable.values()), "it has no captions")
             raise DatasetError(f"the gallery of table3 holds no picture with a caption: {why}")
         whole = Gallery(torch.cat(pictures), embed_tokens(clip, token_ids(clip, texts)), torch.tensor(owner))
-        return Searched(whole, places, {}, getattr(data, "manifest", ""), unreadable)
+        return Searched(whole, places, getattr(data, "manifest", ""), unreadable)
 
     def prepared(self, state: Searched) -> dict[str, object]:
         """What the results say of the gallery."""
-        return {"gallery": len(state.places), "unreadable": dict(state.unreadable)}
+        count, gone = len(state.places), dict(state.unreadable)
+        notes = [f"Gallery: {count:,} pictures, whatever the number of samples."]
+        if gone:
+            name, why = next(iter(gone.items()))
+            notes.append(f"Left out of the gallery: {len(gone):,} that cannot be read, such as {name}: {why}")
+        return {"gallery": count, "unreadable": gone, "notes": notes}
 
     def measure(self, clip: Clip, state: Searched, example, row: Row, seed: int) -> Iterator[Measurement]:
         """Areas of recall at 1, 5 and 10 in both directions; `steps` are the points of the curve."""
         if example.key not in state.places:
-            if why := state.unreadable.get(example.key):
-                raise DatasetError(why)
+            if example.key in state.unreadable:
+                raise DatasetError(state.unreadable[example.key])
             raise DatasetError(f"{example.key} is not in the gallery: evaluate samples that it holds.")
         texts = list(example.captions[: self.captions])
         maps = text_maps(clip, row, pixels_of(clip, example), texts, seed).cpu()
@@ -116,7 +130,7 @@ def _readable(clip: Clip, data, indices: Sequence[int]) -> tuple[list[tuple], di
         except FATAL:
             raise
         except Exception as error:
-            gone[key_of(data, index)] = str(error)
+            gone[key_of(data, index)] = reason_of(error)
     return some, gone
 
 
