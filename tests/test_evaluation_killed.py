@@ -19,7 +19,8 @@ from mmel.errors import EvaluationError, MissingExtra, UnknownName
 from mmel.evaluation import Plan, crews, run
 from mmel.evaluation.job import ModelName
 
-COUNT, SIZE = 40, 3
+COUNT, SIZE = 60, 3
+PAUSE = 0.02  # seconds a row: so slow that no run is done before it is killed, on a busy machine either
 FEW = {"resamples": 200}
 BUNDLED = ModelName("bundled", None, "cpu", "fp32")
 
@@ -55,14 +56,14 @@ def wait_for(lines: int, log: Path, seconds: float = 60) -> None:
 def test_killed_at_random_points_it_goes_on_and_gives_the_same_bytes(tmp_path, log, children):
     draw = random.Random(0)
     for _ in range(4):
-        child = children.Process(target=run_in_child, args=(tmp_path / "killed", COUNT, 0.004, SIZE))
+        child = children.Process(target=run_in_child, args=(tmp_path / "killed", COUNT, PAUSE, SIZE))
         child.start()
         wait_for(len(begun(log)) + draw.randint(1, 9), log)
         time.sleep(draw.uniform(0, 0.03))
         os.kill(child.pid, signal.SIGKILL)
         child.join()
         assert child.exitcode == -signal.SIGKILL
-    child = children.Process(target=run_in_child, args=(tmp_path / "killed", COUNT, 0.004, SIZE))
+    child = children.Process(target=run_in_child, args=(tmp_path / "killed", COUNT, PAUSE, SIZE))
     child.start()
     child.join()
     assert child.exitcode == 0
@@ -70,7 +71,7 @@ def test_killed_at_random_points_it_goes_on_and_gives_the_same_bytes(tmp_path, l
     assert len(times) == COUNT
     assert 0 < sum(times.values()) - COUNT <= 4 * SIZE  # at most one shard for each kill
     assert not list((tmp_path / "killed").glob(".*"))
-    run(tiny_job(COUNT, pause=0.004), tmp_path / "whole", Plan(shard_size=7, **FEW))
+    run(tiny_job(COUNT, pause=PAUSE), tmp_path / "whole", Plan(shard_size=7, **FEW))
     assert (tmp_path / "killed" / "results.json").read_bytes() == (tmp_path / "whole" / "results.json").read_bytes()
 
 
