@@ -13,6 +13,7 @@ from ...clip import Clip, embed_image, embed_pixels, embed_text, end_of_text, si
 from ...errors import BadSetting
 from ...types import Pairs
 from . import texts_of, whole, wide
+from .insert import only_first_token
 
 COPIES = 64  # edited copies in one forward pass where `batch_size` says nothing
 CACHED = 400_000  # pixels, the same for a processor
@@ -58,7 +59,9 @@ def image_score(clip: Clip, text_embed: Float[Tensor, " embed"]) -> Score:
 
     @torch.no_grad()
     def score(images: Float[Tensor, "copies 3 height width"]) -> Float[Tensor, " copies"]:
-        return wide(similarity(embed_image(clip, images), text_embed.expand(len(images), -1)))
+        with only_first_token(clip):
+            embed = embed_image(clip, images)
+        return wide(similarity(embed, text_embed.expand(len(images), -1)))
 
     return score
 
