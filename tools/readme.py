@@ -52,11 +52,11 @@ def table(card: dict, results: dict) -> str:
 
 
 def reached(name: str, entry: dict) -> str:
-    """One sentence: how many goals a model misses, and how long it was trained."""
+    """One sentence: how many goals a model reaches, and how long it was trained."""
     goals = {key: float(beside.split()[1]) for key, (_, beside) in CARD.items() if beside.startswith("goal 0")}
-    missed = sum(entry["scores"].get(key, 0) < least for key, least in goals.items())
+    met = sum(entry["scores"].get(key, 0) >= least for key, least in goals.items())
     return (
-        f"`{name}` misses {missed} of its {len(goals)} goals; it was trained on {entry['scenes_seen']:,} scenes, "
+        f"`{name}` reaches {met} of its {len(goals)} goals; it was trained on {entry['scenes_seen']:,} scenes, "
         f"{entry['step']:,} of the {entry['recipe']['steps']:,} steps of its recipe."
     )
 
