@@ -42,7 +42,8 @@ def best(tables: Tables, table: int | list[int], row: str, column: str) -> Answe
 def placed(tables: Tables, table: int | list[int], row: str, column: str, place: int) -> Answer:
     """The row's place in a column is the one that a mark (bold: 1, underlined: 2) or a sentence gives it."""
     places = [rank(name, rows, row) for name, rows in columns(tables, table, column).items()]
-    return Answer(places == [place] * len(places), f"place {', '.join(map(str, places))} by the numbers")
+    shown = f"place {', '.join(map(str, places))} by the numbers"
+    return Answer(places == [place] * len(places), shown, settles=True)
 
 
 def better(tables: Tables, table: int | list[int], row: str, than: str | Sequence[str], column: str) -> Answer:
@@ -84,7 +85,7 @@ def has(tables: Tables, table: int | list[int], rows: Sequence[str]) -> Answer:
 
 def near(tables: Tables, table: int | list[int], row: str, to: str, column: str, points: float) -> Answer:
     """Two rows are no more than so many points apart."""
-    apart = [cell(rows, row) - cell(rows, to) for rows in columns(tables, table, column).values()]
+    apart = [round(cell(rows, row) - cell(rows, to), 9) for rows in columns(tables, table, column).values()]
     shown = ", ".join(f"{each:+.4g}" for each in apart)
     return Answer(all(abs(each) <= points for each in apart), f"{shown} points from {to}")
 

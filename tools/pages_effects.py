@@ -1,0 +1,269 @@
+"""The effects behind a research question: paired differences with their intervals, as a forest that is a table.
+
+What is compared stands in book/effects.yml, what came out in results.json, what the paper prints in paper_tables.csv.
+Each line is one difference over the same samples. The sentence above is made from the lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import yaml
+
+from mmel.errors import MmelError
+from mmel.evaluation.cells import higher_is_better
+from mmel.evaluation.rows import PAPER
+from mmel.ledger import Tables, read_results, read_tables
+from mmel.ledger.evidence import LEAST
+from mmel.stats import LEVEL, holm
+
+READINGS = {"mmel_literal": "as printed", "mmel_working": "WORKING"}
+SAME, OFFICIAL = "grad_eclip_all", "grad_eclip_one_head"
+BETTER, WORSE, OPEN, FEW, LATER = "better", "worse", "undecided", "too few", "not run yet"
+WIDTH, HALF = 240, 104  # of the drawing, and of each side of its zero
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One difference: MMEL in a reading less another row, in one measure."""
+
+    reading: str
+    other: str
+    gap: Mapping[str, float]  # mean, low, high, p, count; empty where nothing has run
+    p: float | None  # after Holm's correction over the page
+    says: str
+    reported: float | None  # the paper's own difference
+
+    @property
+    def same(self) -> bool:
+        return self.other == SAME
+
+
+@dataclass(frozen=True)
+class Group:
+    """One measure, by the chapter and cell that measured it."""
+
+    title: str
+    digits: int  # behind the point
+    higher: bool
+    page: str
+    effects: tuple[Effect, ...]
+
+
+def groups_of(root: Path, profile: str, question: str) -> list[Group]:
+    """Every effect of a question, judged together."""
+    wanted = yaml.safe_load((root / "book" / "effects.yml").read_text(encoding="utf-8"))[question]
+    results = read_results(root / "runs" / profile / "results.json")
+    tables = read_tables(root / "book" / "paper_tables.csv")
+    found = [(each, list(differences(each, results))) for each in wanted]
+    chances: dict[int, float] = {}
+    for same in (True, False):  # the two statements of the sentence above the table, each corrected by itself
+        family = [gap for _, gaps in found for (_, other), gap in gaps if (other == SAME) == same]
+        enough = [gap for gap in family if gap.get("count", 0) >= LEAST]
+        corrected = holm([gap["p"] for gap in enough]) if enough else []
+        chances |= {id(gap): float(p) for gap, p in zip(enough, corrected, strict=True)}
+    return [group(each, gaps, chances, tables) for each, gaps in found]
+
+
+def differences(wanted: Mapping, results: Mapping) -> Iterator[tuple[tuple[str, str], dict]]:
+    """(reading, other) -> the difference in the units that are shown; empty where a run has not noted it."""
+    times = wanted.get("times", 1)
+    for pair in wanted["pairs"]:
+        reading, other = pair.split(" less ")
+        for name, path in wanted["values"].items():
+            gap = results.get(wanted["chapter"], {}).get(name, {})
+            for step in [*path, pair]:
+                gap = gap.get(step, {}) if isinstance(gap, Mapping) else {}
+            if gap:
+                break
+        yield (reading, other), {k: v * (times if k in ("mean", "low", "high") else 1) for k, v in gap.items()}
+
+
+def group(wanted: Mapping, gaps: Sequence, chances: Mapping[int, float], tables: Tables) -> Group:
+    higher = higher_is_better(wanted["measure"])
+    if higher is None:
+        raise MmelError(f"effects.yml: of {wanted['measure']!r} neither more nor less is better.")
+    effects = [
+        Effect(reading, other, gap, chances.get(id(gap)), says(gap, chances.get(id(gap)), higher),
+               printed(tables, wanted.get("paper"), other))
+        for (reading, other), gap in gaps
+    ]  # fmt: skip
+    return Group(wanted["title"], wanted.get("digits", 4), higher, wanted["chapter"], tuple(effects))
+
+
+def says(gap: Mapping[str, float], p: float | None, higher: bool) -> str:
+    """What a difference says: decided only where its interval leaves 0 out and its corrected p is below the level."""
+    if not gap:
+        return LATER
+    if p is None:
+        return FEW
+    if p >= LEVEL or gap["low"] <= 0 <= gap["high"]:
+        return OPEN
+    return BETTER if (gap["mean"] > 0) == higher else WORSE
+
+
+def printed(tables: Tables, column: Sequence | None, other: str) -> float | None:
+    """The paper's MMEL less the row of the paper whose closest reading `other` is."""
+    row = next((name for name, ours in PAPER.items() if ours[0] == other), None)
+    if column is None or row is None or row not in (values := tables[column[0]][column[1]]):
+        return None
+    return values["MMEL"] - values[row]
+
+
+def name_of(other: str) -> str:
+    """The other row in words, with the paper's name of it."""
+    own = {SAME: "Grad-ECLIP, same blocks", OFFICIAL: "Grad-ECLIP, last block, one head"}
+    paper = next((name for name, ours in PAPER.items() if ours[0] == other), other)
+    return own.get(other, {"KS": "Kernel SHAP", "Chefer": "Chefer et al."}.get(paper, paper))
+
+
+def signed(value: float, digits: int) -> str:
+    """A difference with its sign, 0 without one."""
+    text = f"{value:+.{digits}f}"
+    return f"{0:.{digits}f}" if not float(text) else text.replace("-", MINUS)
+
+
+def counts(effects: Sequence[Effect]) -> dict[str, int]:
+    return {word: sum(each.says == word for each in effects) for word in (BETTER, WORSE, OPEN, FEW, LATER)}
+
+
+def told(effects: Sequence[Effect]) -> str:
+    """better in 2, worse in none, undecided in 4 of 6 comparisons"""
+    count = counts(effects)
+    parts = [f"{word} in {count[word] or 'none'}" for word in (BETTER, WORSE)]
+    rest = [f"{word} in {count[word]}" for word in (OPEN, FEW, LATER) if count[word]]
+    return ", ".join([*parts, *rest]).replace("too few in", "on too few samples in") + f" of {len(effects)}"
+
+
+def sizes(found: Sequence[tuple[Group, Effect]]) -> str:
+    """What is decided, with its size: a sure difference may be a small one."""
+    sure = [
+        f"{group.title}: {signed(each.gap['mean'], group.digits)}"
+        for group, each in found
+        if each.says in (BETTER, WORSE)
+    ]
+    return f" ({'; '.join(sure)})" if sure else ""
+
+
+def head(count: Mapping[str, int]) -> str:
+    """The answer in a few words, from the comparisons with the map that MMEL's gate multiplies."""
+    won, lost, total = count[BETTER], count[WORSE], sum(count.values())
+    if count[LATER] == total:
+        return "Not run yet."
+    if won == total:
+        return "Yes, in every comparison."
+    if won and lost:
+        return "Better in some, worse in others."
+    if won:
+        return "In part."
+    return "No, rather worse." if lost else "Not shown: no difference can be told from chance."
+
+
+def verdict(groups: Sequence[Group]) -> str:
+    """The answer and its counts, as HTML. Every word follows from the lines."""
+    every = [(group, each) for group in groups for each in group.effects]
+    same = [(group, each) for group, each in every if each.same]
+    parts = []
+    for reading, words in READINGS.items():
+        own = [(group, each) for group, each in same if each.reading == reading]
+        if own:
+            parts.append(f"MMEL {coded(words)} is {told([each for _, each in own])}{escape(sizes(own))}")
+    text = (
+        f"<b>{head(counts([each for _, each in same]))}</b> Against Grad-ECLIP over the same blocks, the map that its "
+    )
+    text += f"gate multiplies, {'; '.join(parts)}"
+    if rest := [each for _, each in every if not each.same]:
+        text += f". Against the other rows it is {told(rest)}"
+    ahead = [(each.reported > 0) == group.higher for group, each in every if each.reported]
+    return text + (f"; the paper prints it ahead in {sum(ahead)} of {len(ahead)}." if ahead else ".")
+
+
+def coded(reading: str) -> str:
+    return f"<code>{reading}</code>" if reading.isupper() else reading
+
+
+def drawing(effect: Effect, scale: float, higher: bool) -> str:
+    """The interval as a line, the mean as a point (full where decided), the paper's difference as a diamond."""
+    if not effect.gap:
+        return ""
+    middle = WIDTH / 2
+    low, mean, high = (middle + HALF * effect.gap[end] / scale for end in ("low", "mean", "high"))
+    side = middle if higher else 0
+    parts = [
+        f'<rect class="side" x="{side:g}" width="{middle:g}" height="20"/><path class="zero" d="M{middle:g} 0v20"/>',
+        f'<path class="range" d="M{low:.1f} 10H{high:.1f}"/><circle cx="{mean:.1f}" cy="10" r="4"/>',
+    ]
+    if effect.reported is not None:
+        at = middle + HALF * effect.reported / scale
+        parts.append(f'<path class="reported" d="M{at:.1f} 4l5 6-5 6-5-6z"/>')
+    return f'<svg viewBox="0 0 {WIDTH} 20" class="{effect.says.split()[0]}" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def line(effect: Effect, group: Group, scale: float) -> str:
+    gap, few = effect.gap, f'<td class="few">{DASH}</td>'
+    numbers = few * 3
+    if gap:
+        p = DASH if effect.p is None else "&lt; 0.001" if effect.p < 0.001 else f"{effect.p:.3f}"
+        mean, low, high = (signed(gap[end], group.digits) for end in ("mean", "low", "high"))
+        numbers = (
+            f'<td data-label="difference"><b>{mean}</b> [{low}, {high}]</td>'
+            f'<td data-label="p">{p}</td><td data-label="samples">{gap["count"]}</td>'
+        )
+    reported = f'<td class="few">{DASH}</td>'
+    if effect.reported is not None:
+        reported = f'<td data-label="paper">{signed(effect.reported, group.digits)}</td>'
+    reading = coded(READINGS[effect.reading])
+    return (
+        f'<tr><th scope="row">{reading} less {escape(name_of(effect.other))}</th>'
+        f'<td class="forest">{drawing(effect, scale, group.higher)}</td>{numbers}'
+        f'<td data-label="here">{effect.says}</td>{reported}</tr>'
+    )
+
+
+def body(group: Group) -> str:
+    """One measure: its name, which side is better, its lines on one scale."""
+    ends = [abs(each.gap[end]) for each in group.effects if each.gap for end in ("low", "high")]
+    scale = max([*ends, *(abs(each.reported) for each in group.effects if each.reported)], default=0) or 1
+    low, high = (signed(end, group.digits) for end in (-scale, scale))
+    sides = f"{low} to {high}, {'right' if group.higher else 'left'} is better"
+    lines = "".join(line(each, group, scale) for each in group.effects)
+    link = f'<a href="../executed/{group.page}.html">{group.page}</a>'
+    return (
+        f'<tbody><tr><th scope="rowgroup" colspan="7">{escape(group.title)} '
+        f'<span class="quiet">{sides} \N{MIDDLE DOT} {link}</span></th></tr>{lines}</tbody>'
+    )
+
+
+def rows(groups: Sequence[Group]) -> list[list[str]]:
+    """The lines as texts with all their digits, for the file beside the page."""
+    top = ["measure", "MMEL", "less", "mean", "low", "high", "p (Holm)", "samples", "here", "paper's difference"]
+    return [top] + [
+        [group.title, each.reading, each.other, *(str(each.gap.get(end, "")) for end in ("mean", "low", "high")),
+         "" if each.p is None else str(each.p), str(each.gap.get("count", "")), each.says,
+         "" if each.reported is None else f"{each.reported:.6g}"]
+        for group in groups for each in group.effects
+    ]  # fmt: skip
+
+
+def page(root: Path, profile: str, question: str, made: str = "") -> str:
+    """The answer, its forest, and how to read it."""
+    groups = groups_of(root, profile, question)
+    tested = [each.same for group in groups for each in group.effects if each.p is not None]
+    names = ("MMEL\N{HORIZONTAL ELLIPSIS}", "95 % interval", "difference", "p", "samples", "here", "paper")
+    top = "".join(f'<th scope="col">{name}</th>' for name in names)
+    key = (
+        "A line: mean difference over the same samples, 95 % bootstrap interval. <i>p</i>: signs flipped at random, "
+        f"after Holm's correction over the {sum(tested)} differences from the same blocks and the "
+        f"{len(tested) - sum(tested)} others, those of {LEAST} samples or more. The point is full where the interval "
+        f"leaves 0 out and p is below {LEVEL:g}; the shaded side is the better one. <i>paper</i>, a diamond: the "
+        "difference between two printed means, of other data and another model, beside our closest reading of the row."
+    )
+    return (
+        f'<div class="ledger-page"><p class="rq-answer">{verdict(groups)}</p><table class="effects"><caption>'
+        f"MMEL less other methods, profile <code>{escape(profile)}</code></caption><thead><tr>{top}</tr></thead>"
+        f'{"".join(map(body, groups))}</table><p class="note">{key}</p>{made}</div>'
+    )
