@@ -40,6 +40,7 @@ def raw(html: str) -> str:
 
 PARTS: dict[str, Callable[[str | None], str]] = {
     "claims-ledger": lambda _: raw(pages_ledger.ledger(ROOT, staged(ROOT))),
+    "answers": lambda _: raw(pages_effects.answers(ROOT, staged(ROOT))),
     "effects": lambda name: raw(pages_effects.page(ROOT, staged(ROOT), str(name))),
     "research-question": lambda name: raw(pages_ledger.question(ROOT, staged(ROOT), str(name))),
     "equation-table": lambda _: equations.page(ROOT),

@@ -21,6 +21,11 @@ from mmel.ledger.evidence import LEAST
 from mmel.stats import LEVEL, holm
 
 READINGS = {"mmel_literal": "as printed", "mmel_working": "WORKING"}
+QUESTIONS = {
+    "RQ1": "does it keep what the score needs (Table 1)?",
+    "RQ2": "are its maps more faithful (Tables 2 and 3)?",
+    "RQ3": "does it find what was named?",
+}
 SAME, OFFICIAL = "grad_eclip_all", "grad_eclip_one_head"
 BETTER, WORSE, OPEN, FEW, LATER = "better", "worse", "undecided", "too few", "not run yet"
 WIDTH, HALF = 240, 104  # of the drawing, and of each side of its zero
@@ -267,3 +272,13 @@ def page(root: Path, profile: str, question: str, made: str = "") -> str:
         f"MMEL less other methods, profile <code>{escape(profile)}</code></caption><thead><tr>{top}</tr></thead>"
         f'{"".join(map(body, groups))}</table><p class="note">{key}</p>{made}</div>'
     )
+
+
+def answers(root: Path, profile: str) -> str:
+    """The three questions, each with its answer in a few words, as a list that leads to their pages."""
+    lines = []
+    for name, words in QUESTIONS.items():
+        same = [each for group in groups_of(root, profile, name) for each in group.effects if each.same]
+        link = f'<a href="{name.lower()}.html">{name}, {words}</a>'
+        lines.append(f"<li>{link} <b>{head(counts(same))}</b> MMEL is {told(same)} comparisons.</li>")
+    return f'<ul class="answers">{"".join(lines)}</ul>'
