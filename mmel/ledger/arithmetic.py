@@ -98,12 +98,12 @@ def spread_possible(percent: float, deviation: float, available: int) -> Finding
 
 
 def setting(setting: str, value: object) -> Finding:
-    """Our literal reading has this default."""
+    """Our literal reading has this default: taken over from the text, so that agreement shows nothing more."""
     from ..methods.mmel_settings import LITERAL
 
     held = LITERAL[setting]
     held = list(held) if isinstance(held, tuple) else held
-    return Finding(held == value, f"mmel.LITERAL has {setting} = {held}")
+    return Finding(held == value, f"our reading, mmel.LITERAL, has {setting} = {held}")
 
 
 def enters(setting: str) -> Finding:
