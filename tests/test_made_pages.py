@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import bookmade
@@ -141,6 +142,11 @@ def test_the_sentence_above_the_effects_follows_from_them(measured):
         and "Table 2, Deletion @1, true label: \N{MINUS SIGN}0.5" in sure
     )
     assert pages_effects.verdict(measured()).startswith("<b>Not run yet.")
+    pair = [replace(groups[0].effects[0], reading=reading, says=says) for reading, says in
+            zip(pages_effects.READINGS, ("worse", "better"), strict=True)]  # fmt: skip
+    assert pages_effects.head(pair) == "It depends on how the equations are read."
+    assert pages_effects.head(pair[1:]) == "Yes, in every comparison."
+    assert pages_effects.head([*pair[1:], groups[0].effects[0]]) == "In part."
 
 
 def test_the_papers_own_difference_stands_beside_its_row(measured):

@@ -154,13 +154,17 @@ def sizes(found: Sequence[tuple[Group, Effect]]) -> str:
     return f" ({'; '.join(sure)})" if sure else ""
 
 
-def head(count: Mapping[str, int]) -> str:
+def head(effects: Sequence[Effect]) -> str:
     """The answer in a few words, from the comparisons with the map that MMEL's gate multiplies."""
+    count = counts(effects)
     won, lost, total = count[BETTER], count[WORSE], sum(count.values())
+    by_reading = [{each.says for each in effects if each.reading == name} & {BETTER, WORSE} for name in READINGS]
     if count[LATER] == total:
         return "Not run yet."
     if won == total:
         return "Yes, in every comparison."
+    if {BETTER} in by_reading and {WORSE} in by_reading:
+        return "It depends on how the equations are read."
     if won and lost:
         return "Better in some, worse in others."
     if won:
@@ -177,9 +181,7 @@ def verdict(groups: Sequence[Group]) -> str:
         own = [(group, each) for group, each in same if each.reading == reading]
         if own:
             parts.append(f"MMEL {coded(words)} is {told([each for _, each in own])}{escape(sizes(own))}")
-    text = (
-        f"<b>{head(counts([each for _, each in same]))}</b> Against Grad-ECLIP over the same blocks, the map that its "
-    )
+    text = f"<b>{head([each for _, each in same])}</b> Against Grad-ECLIP over the same blocks, the map that its "
     text += f"gate multiplies, {'; '.join(parts)}"
     if rest := [each for _, each in every if not each.same]:
         text += f". Against the other rows it is {told(rest)}"
@@ -280,5 +282,5 @@ def answers(root: Path, profile: str) -> str:
     for name, words in QUESTIONS.items():
         same = [each for group in groups_of(root, profile, name) for each in group.effects if each.same]
         link = f'<a href="{name.lower()}.html">{name}, {words}</a>'
-        lines.append(f"<li>{link} <b>{head(counts(same))}</b> MMEL is {told(same)} comparisons.</li>")
+        lines.append(f"<li>{link} <b>{head(same)}</b> MMEL is {told(same)} comparisons.</li>")
     return f'<ul class="answers">{"".join(lines)}</ul>'
