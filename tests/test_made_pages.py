@@ -9,6 +9,7 @@ from pathlib import Path
 
 import bookmade
 import bookpages
+import effects
 import equations
 import pages_effects
 import pages_exercises
@@ -98,7 +99,7 @@ def measured(tmp_path):
     for name in ("effects.yml", "paper_tables.csv"):
         (tmp_path / "book" / name).write_text((BOOK / name).read_text())
 
-    def of(**gaps: dict) -> list[pages_effects.Group]:
+    def of(**gaps: dict) -> list[effects.Group]:
         wanted = yaml.safe_load((BOOK / "effects.yml").read_text())["RQ2"]
         found: dict = {}
         for each in wanted:
@@ -109,7 +110,7 @@ def measured(tmp_path):
                 place.update({pair: gaps[pair.split(" less ")[1]] for pair in each["pairs"] if gaps})
         (tmp_path / "runs" / "x").mkdir(parents=True, exist_ok=True)
         (tmp_path / "runs" / "x" / "results.json").write_text(json.dumps(found))
-        return pages_effects.groups_of(tmp_path, "x", "RQ2")
+        return effects.groups_of(tmp_path, "x", "RQ2")
 
     return of
 
@@ -134,6 +135,8 @@ def test_an_effect_is_decided_by_its_interval_and_its_corrected_chance(measured)
 def test_the_sentence_above_the_effects_follows_from_them(measured):
     groups = measured(grad_eclip_all=noted(0.0, 1.0), grad_eclip_one_head=noted(0.5, 0.0001))
     text = pages_effects.verdict(groups)
+    same = {**noted(0.0, 1.0), "low": 0.0, "high": 0.0}
+    assert set(said(measured(grad_eclip_all=same, grad_eclip_one_head=same), "grad_eclip_all")) == {"the same"}
     assert text.startswith("<b>Not shown") and "better in none, worse in none, undecided in 6 of 6" in text
     assert "Against the other rows it is better in 5, worse in 5 of 10; the paper prints it ahead in 7 of 8." in text
     sure = pages_effects.verdict(measured(grad_eclip_all=noted(-0.5, 0.0001), grad_eclip_one_head=noted(0, 1)))
@@ -143,7 +146,7 @@ def test_the_sentence_above_the_effects_follows_from_them(measured):
     )
     assert pages_effects.verdict(measured()).startswith("<b>Not run yet.")
     pair = [replace(groups[0].effects[0], reading=reading, says=says) for reading, says in
-            zip(pages_effects.READINGS, ("worse", "better"), strict=True)]  # fmt: skip
+            zip(effects.READINGS, ("worse", "better"), strict=True)]  # fmt: skip
     assert pages_effects.head(pair) == "It depends on how the equations are read."
     assert pages_effects.head(pair[1:]) == "Yes, in every comparison."
     assert pages_effects.head([*pair[1:], groups[0].effects[0]]) == "In part."
@@ -164,7 +167,7 @@ def test_effects_name_chapters_rows_and_columns_that_exist(question):
     page = pages_effects.page(ROOT, "no profile of this name", question)
     assert f"<!-- made: effects {question} -->" in (BOOK / f"{question.lower()}.md").read_text()
     assert page.count("not run yet") > 10 and "<svg" not in page
-    for group in pages_effects.groups_of(ROOT, "no profile of this name", question):
+    for group in effects.groups_of(ROOT, "no profile of this name", question):
         assert (ROOT / "notebooks" / f"{group.page}.ipynb").exists()
         assert {name for each in group.effects for name in (each.reading, each.other)} <= set(rows.ROWS)
 

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
 
+import effects
 import equations
 import nbformat
 import pages_effects
@@ -40,7 +41,7 @@ def of_question(name: str) -> Made:
     """The page of a research question."""
     return Made(
         "mmel verify", "which judges the sentences again", f"{name.lower()}.csv", "the differences of this page",
-        lambda: pages_effects.rows(pages_effects.groups_of(ROOT, staged(ROOT), name)),
+        lambda: pages_effects.rows(effects.groups_of(ROOT, staged(ROOT), name)),
     )  # fmt: skip
 
 

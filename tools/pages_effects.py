@@ -1,127 +1,29 @@
-"""The effects behind a research question: paired differences with their intervals, as a forest that is a table.
-
-What is compared stands in book/effects.yml, what came out in results.json, what the paper prints in paper_tables.csv.
-Each line is one difference over the same samples. The sentence above is made from the lines.
-"""
+"""The effects behind a research question as a page shows them: a forest that is a table, and a sentence from it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-import yaml
+from effects import ALIKE, BETTER, FEW, LATER, OFFICIAL, OPEN, READINGS, SAME, WORSE, Effect, Group, groups_of
 
-from mmel.errors import MmelError
-from mmel.evaluation.cells import higher_is_better
 from mmel.evaluation.rows import PAPER
-from mmel.ledger import Tables, read_results, read_tables
 from mmel.ledger.evidence import LEAST
-from mmel.stats import LEVEL, holm
+from mmel.stats import LEVEL
 
-READINGS = {"mmel_literal": "as printed", "mmel_working": "WORKING"}
 QUESTIONS = {
     "RQ1": "does it keep what the score needs (Table 1)?",
     "RQ2": "are its maps more faithful (Tables 2 and 3)?",
     "RQ3": "does it find what was named?",
 }
-SAME, OFFICIAL = "grad_eclip_all", "grad_eclip_one_head"
-BETTER, WORSE, OPEN, FEW, LATER = "better", "worse", "undecided", "too few", "not run yet"
 WIDTH, HALF = 240, 104  # of the drawing, and of each side of its zero
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
 
-@dataclass(frozen=True)
-class Effect:
-    """One difference: MMEL in a reading less another row, in one measure."""
-
-    reading: str
-    other: str
-    gap: Mapping[str, float]  # mean, low, high, p, count; empty where nothing has run
-    p: float | None  # after Holm's correction over the page
-    says: str
-    reported: float | None  # the paper's own difference
-
-    @property
-    def same(self) -> bool:
-        return self.other == SAME
-
-
-@dataclass(frozen=True)
-class Group:
-    """One measure, by the chapter and cell that measured it."""
-
-    title: str
-    digits: int  # behind the point
-    higher: bool
-    page: str
-    effects: tuple[Effect, ...]
-
-
-def groups_of(root: Path, profile: str, question: str) -> list[Group]:
-    """Every effect of a question, judged together."""
-    wanted = yaml.safe_load((root / "book" / "effects.yml").read_text(encoding="utf-8"))[question]
-    results = read_results(root / "runs" / profile / "results.json")
-    tables = read_tables(root / "book" / "paper_tables.csv")
-    found = [(each, list(differences(each, results))) for each in wanted]
-    chances: dict[int, float] = {}
-    for same in (True, False):  # the two statements of the sentence above the table, each corrected by itself
-        family = [gap for _, gaps in found for (_, other), gap in gaps if (other == SAME) == same]
-        enough = [gap for gap in family if gap.get("count", 0) >= LEAST]
-        corrected = holm([gap["p"] for gap in enough]) if enough else []
-        chances |= {id(gap): float(p) for gap, p in zip(enough, corrected, strict=True)}
-    return [group(each, gaps, chances, tables) for each, gaps in found]
-
-
-def differences(wanted: Mapping, results: Mapping) -> Iterator[tuple[tuple[str, str], dict]]:
-    """(reading, other) -> the difference in the units that are shown; empty where a run has not noted it."""
-    times = wanted.get("times", 1)
-    for pair in wanted["pairs"]:
-        reading, other = pair.split(" less ")
-        for name, path in wanted["values"].items():
-            gap = results.get(wanted["chapter"], {}).get(name, {})
-            for step in [*path, pair]:
-                gap = gap.get(step, {}) if isinstance(gap, Mapping) else {}
-            if gap:
-                break
-        yield (reading, other), {k: v * (times if k in ("mean", "low", "high") else 1) for k, v in gap.items()}
-
-
-def group(wanted: Mapping, gaps: Sequence, chances: Mapping[int, float], tables: Tables) -> Group:
-    higher = higher_is_better(wanted["measure"])
-    if higher is None:
-        raise MmelError(f"effects.yml: of {wanted['measure']!r} neither more nor less is better.")
-    effects = [
-        Effect(reading, other, gap, chances.get(id(gap)), says(gap, chances.get(id(gap)), higher),
-               printed(tables, wanted.get("paper"), other))
-        for (reading, other), gap in gaps
-    ]  # fmt: skip
-    return Group(wanted["title"], wanted.get("digits", 4), higher, wanted["chapter"], tuple(effects))
-
-
-def says(gap: Mapping[str, float], p: float | None, higher: bool) -> str:
-    """What a difference says: decided only where its interval leaves 0 out and its corrected p is below the level."""
-    if not gap:
-        return LATER
-    if p is None:
-        return FEW
-    if p >= LEVEL or gap["low"] <= 0 <= gap["high"]:
-        return OPEN
-    return BETTER if (gap["mean"] > 0) == higher else WORSE
-
-
-def printed(tables: Tables, column: Sequence | None, other: str) -> float | None:
-    """The paper's MMEL less the row of the paper whose closest reading `other` is."""
-    row = next((name for name, ours in PAPER.items() if ours[0] == other), None)
-    if column is None or row is None or row not in (values := tables[column[0]][column[1]]):
-        return None
-    return values["MMEL"] - values[row]
-
-
 def name_of(other: str) -> str:
     """The other row in words, with the paper's name of it."""
-    own = {SAME: "Grad-ECLIP, same blocks", OFFICIAL: "Grad-ECLIP, last block, one head"}
+    own = {SAME: "Grad-ECLIP, same blocks", OFFICIAL: "Grad-ECLIP, official code"}
     paper = next((name for name, ours in PAPER.items() if ours[0] == other), other)
     return own.get(other, {"KS": "Kernel SHAP", "Chefer": "Chefer et al."}.get(paper, paper))
 
@@ -133,14 +35,14 @@ def signed(value: float, digits: int) -> str:
 
 
 def counts(effects: Sequence[Effect]) -> dict[str, int]:
-    return {word: sum(each.says == word for each in effects) for word in (BETTER, WORSE, OPEN, FEW, LATER)}
+    return {word: sum(each.says == word for each in effects) for word in (BETTER, WORSE, ALIKE, OPEN, FEW, LATER)}
 
 
 def told(effects: Sequence[Effect]) -> str:
     """better in 2, worse in none, undecided in 4 of 6 comparisons"""
     count = counts(effects)
     parts = [f"{word} in {count[word] or 'none'}" for word in (BETTER, WORSE)]
-    rest = [f"{word} in {count[word]}" for word in (OPEN, FEW, LATER) if count[word]]
+    rest = [f"{word} in {count[word]}" for word in (ALIKE, OPEN, FEW, LATER) if count[word]]
     return ", ".join([*parts, *rest]).replace("too few in", "on too few samples in") + f" of {len(effects)}"
 
 
@@ -266,7 +168,8 @@ def page(root: Path, profile: str, question: str, made: str = "") -> str:
         "A line: mean difference over the same samples, 95 % bootstrap interval. <i>p</i>: signs flipped at random, "
         f"after Holm's correction over the {sum(tested)} differences from the same blocks and the "
         f"{len(tested) - sum(tested)} others, those of {LEAST} samples or more. The point is full where the interval "
-        f"leaves 0 out and p is below {LEVEL:g}; the shaded side is the better one. <i>paper</i>, a diamond: the "
+        f"leaves 0 out and p is below {LEVEL:g}; the shaded side is the better one. <i>The same</i>: no sample "
+        "differs at all. Official code: the last block alone, with one head. <i>paper</i>, a diamond: the "
         "difference between two printed means, of other data and another model, beside our closest reading of the row."
     )
     return (
