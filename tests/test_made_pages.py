@@ -148,6 +148,7 @@ def test_the_sentence_above_the_effects_follows_from_them(measured):
     pair = [replace(groups[0].effects[0], reading=reading, says=says) for reading, says in
             zip(effects.READINGS, ("worse", "better"), strict=True)]  # fmt: skip
     assert pages_effects.head(pair) == "It depends on how the equations are read."
+    assert pages_effects.head([replace(pair[0], says="too few")]) == "Too few samples to say."
     assert pages_effects.head(pair[1:]) == "Yes, in every comparison."
     assert pages_effects.head([*pair[1:], groups[0].effects[0]]) == "In part."
 

@@ -63,6 +63,8 @@ def head(effects: Sequence[Effect]) -> str:
     by_reading = [{each.says for each in effects if each.reading == name} & {BETTER, WORSE} for name in READINGS]
     if count[LATER] == total:
         return "Not run yet."
+    if count[LATER] + count[FEW] == total:
+        return "Too few samples to say."
     if won == total:
         return "Yes, in every comparison."
     if {BETTER} in by_reading and {WORSE} in by_reading:
@@ -158,7 +160,7 @@ def rows(groups: Sequence[Group]) -> list[list[str]]:
     ]  # fmt: skip
 
 
-def page(root: Path, profile: str, question: str, made: str = "") -> str:
+def page(root: Path, profile: str, question: str) -> str:
     """The answer, its forest, and how to read it."""
     groups = groups_of(root, profile, question)
     tested = [each.same for group in groups for each in group.effects if each.p is not None]
@@ -175,7 +177,7 @@ def page(root: Path, profile: str, question: str, made: str = "") -> str:
     return (
         f'<div class="ledger-page"><p class="rq-answer">{verdict(groups)}</p><table class="effects"><caption>'
         f"MMEL less other methods, profile <code>{escape(profile)}</code></caption><thead><tr>{top}</tr></thead>"
-        f'{"".join(map(body, groups))}</table><p class="note">{key}</p>{made}</div>'
+        f'{"".join(map(body, groups))}</table><p class="note">{key}</p></div>'
     )
 
 
