@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import bookmade
 import bookpages
+import effects
 import equations
+import pages_effects
 import pages_exercises
 import pages_ledger
 import pages_reference
@@ -18,6 +21,7 @@ import yaml
 from booklaunch import source_notebooks
 
 from mmel.cli.verifying import read_ledger
+from mmel.evaluation import rows
 from mmel.exercises import EXERCISES
 
 ROOT = Path(__file__).parents[1]
@@ -84,6 +88,91 @@ def test_each_question_has_a_page_with_its_claims(name):
     assert page.count('<tr id="claim-') == page.count(f'<span class="tag">{name}</span>') >= 10
 
 
+def noted(mean: float, p: float, count: int = 9) -> dict:
+    return {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "p": p, "count": count}
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """A book whose run has noted the differences of the given pairs in every measure of RQ2's Table 2."""
+    (tmp_path / "book").mkdir()
+    for name in ("effects.yml", "paper_tables.csv"):
+        (tmp_path / "book" / name).write_text((BOOK / name).read_text())
+
+    def of(**gaps: dict) -> list[effects.Group]:
+        wanted = yaml.safe_load((BOOK / "effects.yml").read_text())["RQ2"]
+        found: dict = {}
+        for each in wanted:
+            for name, path in each["values"].items():
+                place = found.setdefault(each["chapter"], {}).setdefault(name, {})
+                for step in path:
+                    place = place.setdefault(step, {})
+                place.update({pair: gaps[pair.split(" less ")[1]] for pair in each["pairs"] if gaps})
+        (tmp_path / "runs" / "x").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "runs" / "x" / "results.json").write_text(json.dumps(found))
+        return effects.groups_of(tmp_path, "x", "RQ2")
+
+    return of
+
+
+def said(groups: list, other: str) -> list[str]:
+    return [each.says for group in groups for each in group.effects if each.other == other]
+
+
+def test_an_effect_is_decided_by_its_interval_and_its_corrected_chance(measured):
+    groups = measured(grad_eclip_all=noted(0.5, 0.001), grad_eclip_one_head=noted(-0.5, 0.02))
+    better = ["better" if group.higher else "worse" for group in groups for each in group.effects if each.same]
+    assert said(groups, "grad_eclip_all") == better and set(better) == {"better", "worse"}
+    assert set(said(groups, "grad_eclip_one_head")) == {"undecided"}, "0.02 decides alone, and not ten times over"
+    assert set(
+        said(measured(grad_eclip_all=noted(0.05, 0.001), grad_eclip_one_head=noted(0, 1)), "grad_eclip_all")
+    ) == {"undecided"}
+    few = measured(grad_eclip_all=noted(0.5, 0.001, 5), grad_eclip_one_head=noted(0.5, 0.001))
+    assert set(said(few, "grad_eclip_all")) == {"too few"} and "better" in said(few, "grad_eclip_one_head")
+    assert set(said(measured(), "grad_eclip_all")) == {"not run yet"}
+
+
+def test_the_sentence_above_the_effects_follows_from_them(measured):
+    groups = measured(grad_eclip_all=noted(0.0, 1.0), grad_eclip_one_head=noted(0.5, 0.0001))
+    text = pages_effects.verdict(groups)
+    same = {**noted(0.0, 1.0), "low": 0.0, "high": 0.0}
+    assert set(said(measured(grad_eclip_all=same, grad_eclip_one_head=same), "grad_eclip_all")) == {"the same"}
+    assert text.startswith("<b>Not shown") and "better in none, worse in none, undecided in 6 of 6" in text
+    assert "Against the other rows it is better in 5, worse in 5 of 10; the paper prints it ahead in 7 of 8." in text
+    sure = pages_effects.verdict(measured(grad_eclip_all=noted(-0.5, 0.0001), grad_eclip_one_head=noted(0, 1)))
+    assert (
+        sure.startswith("<b>Better in some, worse in others.")
+        and "Table 2, Deletion @1, true label: \N{MINUS SIGN}0.5" in sure
+    )
+    assert pages_effects.verdict(measured()).startswith("<b>Not run yet.")
+    pair = [replace(groups[0].effects[0], reading=reading, says=says) for reading, says in
+            zip(effects.READINGS, ("worse", "better"), strict=True)]  # fmt: skip
+    assert pages_effects.head(pair) == "It depends on how the equations are read."
+    assert pages_effects.head([replace(pair[0], says="too few")]) == "Too few samples to say."
+    assert pages_effects.head(pair[1:]) == "Yes, in every comparison."
+    assert pages_effects.head([*pair[1:], groups[0].effects[0]]) == "In part."
+
+
+def test_the_papers_own_difference_stands_beside_its_row(measured):
+    groups = {group.title: group for group in measured()}
+    reported = {each.other: each.reported for each in groups["Table 2, Deletion @1, true label"].effects}
+    assert reported["grad_eclip_one_head"] == pytest.approx(0.2346 - 0.2464) and reported["grad_eclip_all"] is None
+    assert all(
+        each.reported is None for each in groups["Deletion, probability of the true label (full protocol)"].effects
+    )
+    assert len(pages_effects.rows(list(groups.values()))) == 1 + sum(len(group.effects) for group in groups.values())
+
+
+@pytest.mark.parametrize("question", ["RQ1", "RQ2", "RQ3"])
+def test_effects_name_chapters_rows_and_columns_that_exist(question):
+    page = pages_effects.page(ROOT, "no profile of this name", question)
+    assert f"<!-- made: effects {question} -->" in (BOOK / f"{question.lower()}.md").read_text()
+    assert page.count("not run yet") > 10 and "<svg" not in page
+    for group in effects.groups_of(ROOT, "no profile of this name", question):
+        assert (ROOT / "notebooks" / f"{group.page}.ipynb").exists()
+        assert {name for each in group.effects for name in (each.reading, each.other)} <= set(rows.ROWS)
+
+
 def test_made_parts_are_known_and_used():
     asked = {found[1] for path in BOOK.glob("*.md") for found in bookpages.MARK.finditer(path.read_text())}
     assert asked == set(bookpages.PARTS)
@@ -123,6 +212,12 @@ def test_a_footer_says_what_a_page_was_made_from():
     text = bookmade.footer("01_x", made, "n.json")
     for part in ("FIG=01_x", "abcdef012345<", "2 files changed", "scenes = 3", "0123456789ab<", "2 cores", "n.json"):
         assert part in text
+    for name, page in bookmade.PAGES.items():
+        assert (ROOT / f"{name}.md").exists()
+        text = bookmade.footer_of_made(page, made)
+        for part in ("make book PROFILE=quick", page.command, page.file, "abcdef012345<", "0123456789ab<", "2 cores"):
+            assert part in text
+        assert len(page.rows()) > 5 and len({len(row) for row in page.rows()}) == 1
     body = '<figure class="x" id="fig-a"><img><figcaption><p>A</p></figcaption></figure>'
     assert bookmade.FIGURE.search(body)[2] == "fig-a"
 

@@ -6,11 +6,17 @@ import csv
 import io
 import json
 import re
+from collections.abc import Callable
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import NamedTuple
 
+import effects
+import equations
 import nbformat
+import pages_effects
+import pages_ledger
 from bookpages import ROOT, staged
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -18,6 +24,38 @@ from sphinx.environment import BuildEnvironment
 
 FIGURE = re.compile(r'(<figure\b[^>]*\bid="([\w-]+)".*?)(</figcaption>)', re.DOTALL)
 TABLE = re.compile(r'(<table\b[^>]*\bclass="dataframe".*?</table>)', re.DOTALL)
+NUMBERS = "../_static/numbers"
+
+
+class Made(NamedTuple):
+    """A page without a notebook: the command that gives its numbers and what it does, its file and what that holds."""
+
+    command: str
+    does: str
+    file: str
+    holds: str
+    rows: Callable[[], list[list[str]]]
+
+
+def of_question(name: str) -> Made:
+    """The page of a research question."""
+    return Made(
+        "mmel verify", "which judges the sentences again", f"{name.lower()}.csv", "the differences of this page",
+        lambda: pages_effects.rows(effects.groups_of(ROOT, staged(ROOT), name)),
+    )  # fmt: skip
+
+
+PAGES = {
+    "book/claims": Made(
+        "mmel verify", "which prints this ledger and fails when a verdict no longer follows", "claims.csv",
+        "every sentence with its evidence and its verdict", lambda: pages_ledger.rows(ROOT, staged(ROOT)),
+    ),
+    **{f"book/{name.lower()}": of_question(name) for name in ("RQ1", "RQ2", "RQ3")},
+    "book/equations": Made(
+        "make test", "which fails where an equation lacks a function, a test or an exercise",
+        "equations.csv", "every equation with its function, tests and exercises", lambda: equations.rows(ROOT),
+    ),
+}  # fmt: skip
 
 
 def records(root: Path) -> tuple[dict, dict]:
@@ -28,10 +66,10 @@ def records(root: Path) -> tuple[dict, dict]:
     return made, results
 
 
-def line(what: str, numbers: str, whose: str = "page") -> str:
+def line(command: str, numbers: str, whose: str = "page") -> str:
     """The short line under one figure or table."""
     return (
-        f'<span class="made"><code>make verify FIG={escape(what)}</code> '
+        f'<span class="made"><code>{escape(command)}</code> '
         f'<a href="{numbers}" download>numbers of this {whose}</a> <a href="#made">how it was made</a></span>'
     )
 
@@ -88,7 +126,7 @@ def mark_tables(app: Sphinx, doctree: nodes.document, page: str) -> None:
             what = f"{name}/{cells[cell['cell_index']].id}"
             file = f"{what.replace('/', '-')}{f'-{place + 1}' if place else ''}.csv"
             keep(Path(app.outdir), file, as_csv(rows_of(table)))
-            text = line(what, f"../_static/numbers/{file}", "table")
+            text = line(f"make verify FIG={what}", f"../_static/numbers/{file}", "table")
             if isinstance(table, str):
                 whole = node.astext().replace(table, table + text, 1)
                 node.clear()
@@ -118,43 +156,67 @@ def footer(name: str, made: dict, numbers: str) -> str:
     """What one chapter was made from, as a list of terms."""
     run = made["notebooks"][name]
     settings = ", ".join(f"{key} = {value}" for key, value in sorted(run.get("parameters", {}).items()))
-    changed = f", {made['changed_files']} files changed since" if made.get("changed_files") else ""
-    machine = made["machine"]
-    rows = {
+    return section({
         "Command": f"<code>make reproduce PROFILE={escape(made['profile'])}</code>, or this page alone: "
         f"<code>make verify FIG={escape(name)}</code>; one figure or table: the command under it, which runs this "
         "notebook to the end of that section",
-        "Commit": f"<code>{escape(made['commit'][:12] or 'no repository')}</code>{changed}",
         "Settings": escape(settings) or "the notebook's own",
-        "Data and weights": ", ".join(
-            f"{escape(key)} <code>{value[:12]}</code>" for key, value in made.get("hashes", {}).items()
-        ),
-        "Hardware": escape(
-            f"{machine['processor']}, {machine['cores']} cores, {made['threads']} thread(s), {machine['system']}"
-        ),
         "Time": f"{run['seconds']} seconds, finished {escape(run['finished'])}",
         "Numbers": f'<a href="{numbers}" download>{escape(name)}.json</a>, every value that this page noted',
+    }, made)  # fmt: skip
+
+
+def section(terms: dict[str, str], made: dict) -> str:
+    """A page's own terms and those of the run that it was made from, in one order for all pages."""
+    machine, changed = made["machine"], made.get("changed_files")
+    hardware = f"{machine['processor']}, {machine['cores']} cores, {made['threads']} thread(s), {machine['system']}"
+    commit = f"<code>{escape(made['commit'][:12] or 'no repository')}</code>"
+    hashes = (f"{escape(key)} <code>{value[:12]}</code>" for key, value in made.get("hashes", {}).items())
+    rows = {
+        "Command": terms["Command"],
+        "Commit": commit + (f", {changed} files changed since" if changed else ""),
+        "Settings": terms["Settings"],
+        "Data and weights": ", ".join(hashes),
+        "Hardware": escape(hardware),
+        "Time": terms["Time"],
+        "Numbers": terms["Numbers"],
     }
-    terms = "".join(f"<dt>{key}</dt><dd>{value}</dd>" for key, value in rows.items())
-    return f'<section class="made-from" id="made"><h2>How this page was made</h2><dl>{terms}</dl></section>'
+    listed = "".join(f"<dt>{key}</dt><dd>{value}</dd>" for key, value in rows.items())
+    return f'<section class="made-from" id="made"><h2>How this page was made</h2><dl>{listed}</dl></section>'
+
+
+def footer_of_made(page: Made, made: dict) -> str:
+    """The same for a page that is put together when the book is built."""
+    profile, runs = escape(made["profile"]), made["notebooks"].values()
+    seconds = sum(run["seconds"] for run in runs)
+    return section({
+        "Command": f"<code>make book PROFILE={profile}</code> for this page; <code>{page.command}</code>, {page.does}",
+        "Settings": f"profile <code>{profile}</code>, whose chapters have theirs at their ends",
+        "Time": f"{seconds:.0f} seconds for all chapters, the last finished {max(run['finished'] for run in runs)}",
+        "Numbers": f'<a href="{NUMBERS}/{page.file}" download>{page.file}</a>, {page.holds}',
+    }, made)  # fmt: skip
 
 
 def add_footers(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
     """Append the lines and the footer to a chapter's page."""
     name = page.removeprefix("executed/")
     made, _ = records(ROOT)
+    if page in PAGES and "body" in context and made.get("notebooks"):
+        context["body"] += footer_of_made(PAGES[page], made)
     if "body" not in context or name == page or name not in made.get("notebooks", {}):
         return
-    numbers = f"../_static/numbers/{name}.json"
-    body = FIGURE.sub(lambda found: f"{found[1]}{line(found[2], numbers)}{found[3]}", context["body"])
+    numbers = f"{NUMBERS}/{name}.json"
+    body = FIGURE.sub(lambda found: found[1] + line(f"make verify FIG={found[2]}", numbers) + found[3], context["body"])
     context["body"] = body + footer(name, made, numbers)
 
 
 def write_numbers(app: Sphinx, error: Exception | None) -> None:
-    """The numbers of each chapter as a file beside the pages."""
+    """The numbers of each chapter, and of each page that is made from them, as a file beside the pages."""
     if error or app.builder.name not in ("html", "dirhtml"):
         return
     _, results = records(ROOT)
+    for page in PAGES.values():
+        keep(Path(app.outdir), page.file, as_csv(page.rows()))
     for name, values in results.items():
         keep(Path(app.outdir), f"{name}.json", json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 

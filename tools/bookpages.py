@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import equations
+import pages_effects
 import pages_exercises
 import pages_ledger
 import pages_living
@@ -39,6 +40,8 @@ def raw(html: str) -> str:
 
 PARTS: dict[str, Callable[[str | None], str]] = {
     "claims-ledger": lambda _: raw(pages_ledger.ledger(ROOT, staged(ROOT))),
+    "answers": lambda _: raw(pages_effects.answers(ROOT, staged(ROOT))),
+    "effects": lambda name: raw(pages_effects.page(ROOT, staged(ROOT), str(name))),
     "research-question": lambda name: raw(pages_ledger.question(ROOT, staged(ROOT), str(name))),
     "equation-table": lambda _: equations.page(ROOT),
     "api-reference": lambda _: raw(pages_reference.page(ROOT)),
@@ -46,7 +49,8 @@ PARTS: dict[str, Callable[[str | None], str]] = {
     "exercise-list": lambda _: pages_exercises.page(ROOT),
 }
 SOURCES = (  # a page with a made part is built again when one of these changes
-    "book/claims.yml", "book/paper_tables.csv", "runs/*/results.json", "executed/run.json", "mmel/**/*.py",
+    "book/claims.yml", "book/effects.yml", "book/paper_tables.csv", "runs/*/results.json", "runs/*/provenance.json",
+    "executed/run.json", "mmel/**/*.py",
     "mmel/widgets/page/*", "tests/test_*.py", "tools/*.py", "notebooks/**/*.ipynb",
 )  # fmt: skip
 

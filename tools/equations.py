@@ -145,5 +145,14 @@ def page(root: Path) -> str:
     return "\n".join(lines)
 
 
+def rows(root: Path) -> list[list[str]]:
+    """The table as texts, for the file beside the page."""
+    return [["number", "chapter", "functions", "tests", "exercises", "LaTeX"]] + [
+        [row.number, row.chapter, " ".join(one.path for one in row.functions), " ".join(row.tests),
+         "; ".join(row.exercises), row.latex]
+        for row in table(root)
+    ]  # fmt: skip
+
+
 def slug(name: str) -> str:
     return re.sub(r"\W", "-", name)

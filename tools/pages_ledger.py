@@ -107,6 +107,16 @@ def ledger(root: Path, profile: str) -> str:
     return f'<div class="ledger-page">{bar(count)}{controls()}{shown}{SCRIPT}</div>'
 
 
+def rows(root: Path, profile: str) -> list[list[str]]:
+    """The ledger as texts, for the file beside the page."""
+    top = ["id", "place", "quotation", "questions", "in the paper itself", "this run", "paper profile", "verdict"]
+    return [top] + [
+        [entry.claim.id, entry.claim.place, entry.claim.quote, " ".join(entry.claim.answers), entry.paper.shows,
+         entry.bundled.shown, entry.full.shown, entry.claim.verdict]
+        for entry in read_ledger(root, profile)
+    ]  # fmt: skip
+
+
 def answer(count: dict[str, int]) -> str:
     """What the verdicts say together, in a sentence made from their numbers alone."""
     total, held = sum(count.values()), count.get(REPRODUCED, 0)

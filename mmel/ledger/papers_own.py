@@ -1,7 +1,7 @@
 """Does a claim agree with the paper's own tables, arithmetic and other sentences? One small function for each check.
 
 Each takes the tables first and then what the claim's `paper` block names. `agrees` is None where the paper prints
-nothing to hold the claim against; `settles` is true where agreement needs no run (arithmetic, a default).
+nothing to hold the claim against; `settles` is true where agreement needs no run (arithmetic, a mark in a table).
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def best(tables: Tables, table: int | list[int], row: str, column: str) -> Answe
 def placed(tables: Tables, table: int | list[int], row: str, column: str, place: int) -> Answer:
     """The row's place in a column is the one that a mark (bold: 1, underlined: 2) or a sentence gives it."""
     places = [rank(name, rows, row) for name, rows in columns(tables, table, column).items()]
-    return Answer(places == [place] * len(places), f"place {', '.join(map(str, places))} by the numbers")
+    shown = f"place {', '.join(map(str, places))} by the numbers"
+    return Answer(places == [place] * len(places), shown, settles=True)
 
 
 def better(tables: Tables, table: int | list[int], row: str, than: str | Sequence[str], column: str) -> Answer:
@@ -84,7 +85,7 @@ def has(tables: Tables, table: int | list[int], rows: Sequence[str]) -> Answer:
 
 def near(tables: Tables, table: int | list[int], row: str, to: str, column: str, points: float) -> Answer:
     """Two rows are no more than so many points apart."""
-    apart = [cell(rows, row) - cell(rows, to) for rows in columns(tables, table, column).values()]
+    apart = [round(cell(rows, row) - cell(rows, to), 9) for rows in columns(tables, table, column).values()]
     shown = ", ".join(f"{each:+.4g}" for each in apart)
     return Answer(all(abs(each) <= points for each in apart), f"{shown} points from {to}")
 
@@ -115,7 +116,7 @@ def computed(tables: Tables, name: str, **numbers: object) -> Answer:
     if name not in arithmetic.FUNCTIONS:
         raise MmelError(f"the computation is one of {', '.join(arithmetic.FUNCTIONS)}; got {name!r}.")
     holds, shows = arithmetic.FUNCTIONS[name](**numbers)
-    return Answer(holds, shows, settles=True, itself=name != "official")
+    return Answer(holds, shows, settles=name != "setting", itself=name != "official")  # our own setting proves nothing
 
 
 CHECKS: dict[str, Callable[..., Answer]] = {
