@@ -170,6 +170,8 @@ def test_intervals_cover_seeds_and_samples():
         covered += found.low <= 0 <= found.high
         narrow += found.high - found.low < 0.5
     assert covered >= 45 and narrow < 15
+    sure = sanity.interval_of(values, resamples=400, seed=trial, confidence=0.995)
+    assert sure.low < found.low < sure.mean == found.mean < found.high < sure.high
     one = sanity.interval_of(np.arange(12.0)[None], resamples=500)
     assert one.low < one.mean == 5.5 < one.high and one.count == 12
 
@@ -191,5 +193,7 @@ def test_bad_input_says_what_to_do():
             call()
     with pytest.raises(ShapeMismatch):
         sanity.interval_of(np.zeros((2, 1)))
+    with pytest.raises(BadSetting):
+        sanity.interval_of(np.zeros((2, 3)), confidence=95)
     with pytest.raises(ShapeMismatch):
         sanity.distance(maps(0), maps(0)[:1])

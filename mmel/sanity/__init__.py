@@ -8,7 +8,7 @@ from .gentler import entropy_rise, histogram_entropy, smoothed
 from .knee import Knee, Line, broken_line, knee, straight_line
 from .likeness import SIMILARITIES, flat, hog_correlation, on_grid, second_moment, spearman, ssim, top_overlap
 from .randomization import ORDERS, Climb, Rung, Share, cascade, climbs, randomize
-from .runs import Band, interval_of, p_of
+from .runs import Band, interval_of
 from .slopes import slope, standardized_slopes
 from .steps import Step, ladder
 from .swaps import distance, random_texts, strangers
@@ -18,6 +18,7 @@ __all__ = [
     "Band", "Climb", "Knee", "Law", "Line", "Question", "Rung", "Share", "Step",
     "broken_line", "cascade", "climbs", "covered", "distance", "entropy_rise", "failure", "flat",
     "histogram_entropy", "hog_correlation", "interval_of", "knee", "ladder", "law_of", "named", "nested",
-    "on_grid", "p_of", "question", "random_texts", "randomize", "relation", "resized", "second_moment", "slope",
-    "smoothed", "spearman", "spread_of", "ssim", "standardized_slopes", "straight_line", "strangers", "top_overlap", "traits",
+    "on_grid", "question", "random_texts", "randomize", "relation", "resized", "second_moment", "slope",
+    "smoothed", "spearman", "spread_of", "ssim", "standardized_slopes", "straight_line", "strangers",
+    "top_overlap", "traits",
 ]  # fmt: skip

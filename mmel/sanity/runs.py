@@ -37,16 +37,6 @@ def interval_of(
     return Interval(float(values.mean()), float(low), float(high), values.size)
 
 
-def p_of(values: Float[Tensor, "seed sample"], than: float = 0.0, *, resamples: int = 10_000, seed: int = 0) -> float:
-    """Two-sided p value of a mean of `than`, from the same resamples as `interval_of`; for `mmel.stats.holm`.
-
-    Twice the share of resampled means that lie on the other side of it, or on it; never 0.
-    """
-    means = _means(_checked(values), resamples, seed)
-    beyond = min(int((means <= than).sum()), int((means >= than).sum()))
-    return min(1.0, 2 * (beyond + 1) / (resamples + 1))
-
-
 def _means(values: np.ndarray, resamples: int, seed: int) -> Float[np.ndarray, " resample"]:
     """Means of resampled seeds and samples."""
     rng, (rows, columns) = np.random.default_rng(seed), values.shape
