@@ -147,6 +147,19 @@ def test_one_step_alone_and_the_text_tower(clip):
     assert torch.equal(here, there.likeness("grad_eclip", sanity.spearman, ends))
 
 
+def test_noise_is_of_the_sample_and_not_of_its_company(clip):
+    """Of a smoothed map and of a map of noise: alone and in a group, and another one for each sample."""
+    check = Sanity(smooth=2, orders=("independent",), states=(1,), steps=("image embedding",), measures=("spearman",),
+                   drawn=("noise",), pictures=2)  # fmt: skip
+    rows = [AS_ROWS[1], AS_ROWS[2]]
+    found = [mmel.evaluate(check, scenes(2), clip=clip, rows=rows, together=n, shard_size=2) for n in (1, 2)]
+    one, two = (each.set_index(["row", "sample", "metric"]) for each in found)
+    for key in one.index:
+        np.testing.assert_allclose(list(one.steps[key]), list(two.steps[key]), atol=1e-5)
+    first, second = (list(each) for each in one.xs("noise").xs("map independent 1", level="metric").steps)
+    assert first != second
+
+
 @pytest.mark.parametrize("tower", ["image", "text"])
 def test_the_nearest_caption_is_that_of_the_model_as_it_is_on_each_rung(clip, tower):
     check = Sanity(tower=tower, orders=("bottom_up",), every=12, measures=("nearest",), states=(4,))

@@ -139,6 +139,12 @@ def test_smoothed_is_the_mean_over_noisy_pictures():
     assert (noise.std((0, 2, 3, 4)) / reach).tolist() == pytest.approx([0.1, 0.1], abs=0.002)
     alone = sanity.smoothed(look, pixels[1:], samples=400, noise=0.1, seed=1)
     assert torch.allclose(alone[0], made[1])
+    seen.clear()
+    own = sanity.smoothed(look, pixels, samples=2, noise=0.1, seed=[1, 7])
+    assert not torch.allclose((seen[0] - pixels)[0] / reach[0], (seen[0] - pixels)[1] / reach[1])
+    assert torch.allclose(own[1], sanity.smoothed(look, pixels[1:], samples=2, noise=0.1, seed=7)[0])
+    with pytest.raises(ShapeMismatch, match="2 pictures"):
+        sanity.smoothed(look, pixels, samples=2, seed=[1, 2, 3])
     assert torch.equal(sanity.smoothed(look, pixels, samples=1, noise=0), pixels.mean(1).double())
 
 

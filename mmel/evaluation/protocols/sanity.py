@@ -211,7 +211,8 @@ class _Look:
             return on_grid(made if made.ndim == 3 else made[:, None], grid)
 
         pixels, copies = self.pairs.images[some], self.how.smooth
-        return smoothed(look, pixels, samples=copies, noise=self.how.noise) if copies else look(pixels)
+        seeds = list(self.batch.seeds)[some]
+        return smoothed(look, pixels, samples=copies, noise=self.how.noise, seed=seeds) if copies else look(pixels)
 
     def findings(self) -> list[Findings]:
         """What each sample of the group has."""
