@@ -22,6 +22,7 @@ from ...methods.parts import grid_of, texts_of
 from ...sanity.gentler import entropy_rise, smoothed
 from ...sanity.likeness import SIMILARITIES, flat, on_grid
 from ...sanity.randomization import ORDERS, Climb, climbs, randomize
+from ...sanity.recognising import NEAREST, Gallery
 from ...sanity.steps import ladder
 from ...types import Example, Pairs
 from ..inline import seed_of
@@ -29,7 +30,6 @@ from ..protocol import FATAL, Batch, Findings, Measurement, Row
 from ..rows import why_no_text
 from .checking import check_protocol
 from .making import seeded_apart
-from .recognising import NEAREST, Gallery
 from .scoring import pixels_of
 
 MEASURES: Mapping[str, Callable[[Tensor, Tensor], Float[Tensor, " batch"]]] = {

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...clip import Clip, embed_image, embed_text
-from ...errors import DatasetError
+from ..clip import Clip, embed_image, embed_text
+from ..errors import DatasetError
 
 NEAREST = "nearest"
 
