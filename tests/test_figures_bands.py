@@ -78,11 +78,11 @@ def test_bad_input_says_what_to_do():
         figures.bands({"a": {"b": BAND}}, x=np.arange(4))
 
 
-def test_shares_that_are_no_differences_have_one_scale_and_no_better_side():
+def test_shares_in_panels_of_one_scale():
     """Every end lies inside its panel, the lowest panel of each column has numbers, and no side is shaded."""
     shares = {"a": (0.0, 0.1, 0.2), "b": (0.7, 0.9, 1.0)}
     panels = {name: {key: shares[key] for key in keys} for name, keys in {"p": "ab", "q": "b", "r": "a"}.items()}
-    drawn = figures.forest(panels, marked=["b"])
+    drawn = figures.forest(panels, better=dict.fromkeys(panels, ""), certain=panels, one_scale=True, marked=["b"])
     drawn.draw_without_rendering()
     assert [axes.axison for axes in drawn.axes] == [True, True, True, False]
     for axes in drawn.axes[:3]:
