@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from itertools import count
 
 import torch
@@ -168,7 +169,7 @@ def dissolve(
     seeds: Sequence[int] = (0, 1),
     steps: Sequence[str] | None = None,
     modality: str = "image",
-    drawn: Sequence[str] = (),  # rows whose own `seed` changes from rung to rung, such as a random map
+    drawn: Mapping[str, Sequence[int]] = {},  # rows with another seed at every rung, and their samples' own seeds
     smooth: int = 0,  # noisy copies of each picture, over whose maps the mean is taken; 0: the picture itself
     noise: float = 0.1,
 ) -> Dissolved:
@@ -181,7 +182,7 @@ def dissolve(
     pairs = prepare(clip, images, texts)
     found = []
     for seed in seeds:
-        fresh = count(1_000 * seed)  # seeds of the drawn rows
+        fresh = (f"state {seed}, rung {rung}" for rung in count())  # what the drawn rows' seeds come from
         look = partial(
             _maps, pairs=pairs, rows=rows, modality=modality, drawn=drawn, fresh=fresh, smooth=smooth, noise=noise
         )
@@ -196,15 +197,21 @@ def _maps(
     pairs: Pairs,
     rows: Mapping[str, Row],
     modality: str,
-    drawn: Sequence[str],
-    fresh: Iterator[int],
+    drawn: Mapping[str, Sequence[int]],
+    fresh: Iterator[str],
     smooth: int,
     noise: float,
 ) -> dict[str, Tensor]:
     """The maps of all rows by the model as it is now, on one grid."""
-    grid, seed, maps = (1, clip.context_length) if modality == "text" else grid_of(clip, pairs), next(fresh), {}
+    grid, when, maps = (1, clip.context_length) if modality == "text" else grid_of(clip, pairs), next(fresh), {}
     for name, (method, settings) in rows.items():
-        own = {**settings, "modality": modality, **({"seed": seed} if name in drawn else {})}
+        own = {**settings, "modality": modality}
+        if name in drawn:
+            seeds = [int(sha256(f"{each}/{when}/{method}".encode()).hexdigest()[:8], 16) // 2 for each in drawn[name]]
+            some = [(pairs.images[i : i + 1], texts_of(pairs)[i : i + 1], seed) for i, seed in enumerate(seeds)]
+            made = [getattr(explain(clip, *pair, method, **own, seed=seed), modality) for *pair, seed in some]
+            maps[name] = on_grid(torch.cat(made), grid)
+            continue
 
         def look(pixels: Tensor, method=method, own=own) -> Float[Tensor, "batch rows columns"]:
             made = getattr(explain(clip, pixels, texts_of(pairs), method, **own), modality)

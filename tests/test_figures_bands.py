@@ -76,3 +76,17 @@ def test_bad_input_says_what_to_do():
         figures.bands({"a": {"b": (MIDDLE, LOW, HIGH[:2])}})
     with pytest.raises(ShapeMismatch):
         figures.bands({"a": {"b": BAND}}, x=np.arange(4))
+
+
+def test_shares_in_panels_of_one_scale():
+    """Every end lies inside its panel, the lowest panel of each column has numbers, and no side is shaded."""
+    shares = {"a": (0.0, 0.1, 0.2), "b": (0.7, 0.9, 1.0)}
+    panels = {name: {key: shares[key] for key in keys} for name, keys in {"p": "ab", "q": "b", "r": "a"}.items()}
+    drawn = figures.forest(panels, better=dict.fromkeys(panels, ""), certain=panels, one_scale=True, marked=["b"])
+    drawn.draw_without_rendering()
+    assert [axes.axison for axes in drawn.axes] == [True, True, True, False]
+    for axes in drawn.axes[:3]:
+        assert axes.get_xlim()[0] < 0 and axes.get_xlim()[1] > 1 and not axes.patches
+    assert all(line.get_markerfacecolor() != "white" for line in drawn.axes[0].lines if line.get_marker() == "o")
+    numbers = [any(label.get_visible() for label in axes.get_xticklabels()) for axes in drawn.axes[:3]]
+    assert numbers == [False, True, True]

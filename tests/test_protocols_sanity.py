@@ -24,8 +24,9 @@ from mmel.cli import app
 from mmel.data import open_dataset
 from mmel.errors import BadSetting, EvaluationError, UnknownName
 from mmel.evaluation import Plan, Row, inline, reporting, run
+from mmel.evaluation.inline import seed_of
 from mmel.evaluation.job import Job
-from mmel.evaluation.protocols import Errors, Sanity, Swaps, falling, records_of
+from mmel.evaluation.protocols import Errors, Sanity, Swaps, Transform, falling, records_of
 from mmel.types import Example
 
 FEW = {"resamples": 100}
@@ -38,6 +39,7 @@ ROWS = {
     "same noise": ("random", {"seed": 3}),
     "edges": ("edges", {}),
 }
+OURS = Row("ours", "mmel", dict(mmel.WORKING))
 AS_ROWS = [Row(name, *how) for name, how in ROWS.items()]
 
 
@@ -48,6 +50,7 @@ class Logged(Sequence):
 
     def __init__(self, data, bare: int | None = None):
         self.data, self.bare, self.manifest = data, bare, f"{data.manifest} {bare}"
+        self.keys, self.captions = data.keys, data.captions
 
     def __len__(self) -> int:
         return len(self.data)
@@ -71,7 +74,9 @@ def jobs(clip) -> dict[str, Job]:
     draws = [*AS_ROWS[:1], AS_ROWS[2]]
     few = Sanity(every=12, measures=("spearman",), drawn=())
     return {"sanity": Job(few, tuple(draws), clip, Logged(scenes())),
-            "errors": Job(Errors(curves=2, steps=2), tuple(draws), clip, Logged(crowded(3, 9, 16)))}  # fmt: skip
+            "errors": Job(Errors(curves=2, steps=2), tuple(draws), clip, Logged(crowded(3, 9, 16))),
+            "nearest": Job(replace(few, measures=("nearest",)), (AS_ROWS[4],), clip, Logged(scenes())),
+            "transform": Job(Transform((1, 2)), (OURS,), clip, Logged(scenes()))}  # fmt: skip
 
 
 def run_in_child(name: str, out: Path, deadly: str) -> None:
@@ -102,9 +107,9 @@ def test_the_numbers_are_those_of_mmel_sanity(clip, fallen, order):
     examples = list(scenes())
     pixels = mmel.prepare(clip, [each.image for each in examples], ["a"]).images
     texts = mmel.embed_text(clip, [each.captions[0] for each in examples]).detach()
-    names = [step.name for step in sanity.ladder(clip)]
+    names, own = [step.name for step in sanity.ladder(clip)], [seed_of(0, each.key, "random") for each in examples]
     steps = [names[0], names[12], names[-1]]
-    there = dissolve(clip, pixels, texts, ROWS, order=order, steps=steps, drawn=["noise"])
+    there = dissolve(clip, pixels, texts, ROWS, order=order, steps=steps, drawn={"noise": own})
     here = falling(ENDS, fallen, clip, order)
     assert here.steps == there.steps and here.shares == there.shares and here.shares[-1].tower == 1
     for row in ROWS:
@@ -142,6 +147,63 @@ def test_one_step_alone_and_the_text_tower(clip):
     assert torch.equal(here, there.likeness("grad_eclip", sanity.spearman, ends))
 
 
+def test_noise_is_of_the_sample_and_not_of_its_company(clip):
+    """Of a smoothed map and of a map of noise: alone and in a group, and another one for each sample."""
+    check = Sanity(smooth=2, orders=("independent",), states=(1,), steps=("image embedding",), measures=("spearman",),
+                   drawn=("noise",), pictures=2)  # fmt: skip
+    rows = [AS_ROWS[1], AS_ROWS[2]]
+    found = [mmel.evaluate(check, scenes(2), clip=clip, rows=rows, together=n, shard_size=2) for n in (1, 2)]
+    one, two = (each.set_index(["row", "sample", "metric"]) for each in found)
+    for key in one.index:
+        np.testing.assert_allclose(list(one.steps[key]), list(two.steps[key]), atol=1e-5)
+    first, second = (list(each) for each in one.xs("noise").xs("map independent 1", level="metric").steps)
+    assert first != second
+
+
+@pytest.mark.parametrize("tower", ["image", "text"])
+def test_the_nearest_caption_is_that_of_the_model_as_it_is_on_each_rung(clip, tower):
+    check = Sanity(tower=tower, orders=("bottom_up",), every=12, measures=("nearest",), states=(4,))
+    frame = mmel.evaluate(check, scenes(5), clip=clip, rows=AS_ROWS[3:], together=2, shard_size=2)
+    examples = list(scenes(5))
+    pixels = mmel.prepare(clip, [each.image for each in examples], ["a"]).images
+    texts = [each.captions[0] for each in examples]
+
+    def right(clip) -> list[bool]:
+        best = (mmel.embed_image(clip, pixels) @ mmel.embed_text(clip, texts).T).argmax(1).tolist()
+        return [texts[place] == text for place, text in zip(best, texts, strict=True)]
+
+    here = falling(check, frame, clip, "bottom_up")
+    asked = dict(order="bottom_up", tower=tower, seed=4, steps=here.steps[1:])
+    expected = torch.tensor([rung.seen for rung in sanity.cascade(clip, right, **asked)]).double()
+    for row in ("same noise", "edges"):  # whatever the row
+        assert torch.equal(here.likeness(row, "nearest")[0], expected)
+    assert set(frame.metric) == {"nearest bottom_up 4"} and len({tuple(each) for each in expected.tolist()}) > 1
+
+
+def test_another_network_and_none(clip):
+    """Distances of one picture at a time, and what is left without a gate: Grad-ECLIP over the same blocks."""
+    frame = mmel.evaluate(Transform((3, 5)), scenes(2), clip=clip, rows=[OURS], together=2, shard_size=2)
+    for place, each in enumerate(scenes(2)):
+        whole = {name: {**mmel.WORKING, **how} for name, how in {"own": {}, "3": {"seed": 3}, "5": {"seed": 5}}.items()}
+        asked = (clip, each.image, each.captions[0], "mmel")
+        shown = {name: mmel.explain(*asked, modality="image", **how).image for name, how in whole.items()}
+        alike = {"layers": None, "projected_keys": False, "modality": "image"}
+        shown["none"] = mmel.explain(clip, each.image, each.captions[0], "grad_eclip", **alike).image
+        unit = {name: map / map.double().pow(2).mean().sqrt() for name, map in shown.items()}
+        far = {name: float((unit["own"] - map).norm() / unit["own"].norm()) for name, map in unit.items()}
+        found = frame[frame["index"] == place].set_index("metric")
+        assert list(found.steps["distance another T"]) == pytest.approx([far["3"], far["5"]], rel=1e-3)
+        assert found.value["distance another T"] == pytest.approx((far["3"] + far["5"]) / 2, rel=1e-3)
+        assert found.value["distance no gate"] == pytest.approx(far["none"], rel=1e-3)
+        assert 0 < found.value["spearman another T"] <= 1
+    for row, draws, kind in ((AS_ROWS[0], (1,), BadSetting), (OURS, (0, 1), BadSetting)):
+        with pytest.raises(kind):
+            Job(Transform(draws), (row,), clip, scenes(2))
+    for draws in ((), (1, 1)):
+        with pytest.raises(BadSetting):
+            Transform(draws)
+
+
 class Interrupted(BaseException):
     """As Ctrl-C is."""
 
@@ -172,7 +234,7 @@ def test_the_model_is_as_it_was_after_an_error(clip, monkeypatch, error, raised)
     assert random == [True] and bits(clip) == before
 
 
-@pytest.mark.parametrize("name", ["sanity", "errors"])
+@pytest.mark.parametrize("name", ["sanity", "errors", "nearest", "transform"])
 def test_killed_it_goes_on_and_gives_the_same_bytes(clip, tmp_path, monkeypatch, children, name):  # noqa: F811
     job = jobs(clip)[name]
     child = children.Process(target=run_in_child, args=(name, tmp_path / "killed", job.data.data.keys[2]))

@@ -14,6 +14,7 @@ from reference_sanity import broken_line_slow, fit_slow, half_mass_slow, measure
 import mmel
 from mmel import metrics, sanity
 from mmel.errors import BadSetting, NotANumber, ShapeMismatch
+from mmel.stats import paired_difference
 
 COUNTS = np.repeat(np.arange(1.0, 17), 6)
 
@@ -58,6 +59,45 @@ def test_the_same_seed_gives_the_same_knee():
     first, again, other = (sanity.knee(COUNTS, y, resamples=200, seed=seed) for seed in (1, 1, 2))
     assert first == again and (first.low, first.high, first.p) != (other.low, other.high, other.p)
     assert first[:1] + first[3:6] == other[:1] + other[3:6]
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10_000), st.sampled_from([None, 7.0, 10.0]))
+def test_slopes_equal_their_slow_twins(seed, at):
+    y = 1 - 0.2 * COUNTS + np.random.default_rng(seed).normal(size=len(COUNTS)) * COUNTS
+    design = [[1.0, x, *([] if at is None else [max(0.0, x - at)])] for x in COUNTS]
+    made = sanity.slope(COUNTS, y, at=at, resamples=100)
+    assert made.mean == pytest.approx(fit_slow(design, y.tolist())[0][-1], abs=1e-8)
+    assert made.low < made.mean < made.high and made.count == len(COUNTS)
+
+
+def test_a_slope_of_groups_is_the_mean_of_their_own_slopes():
+    x, groups = np.tile(np.arange(1.0, 7), 8), np.repeat(np.arange(8), 6)
+    y = 3 - 0.5 * x + np.random.default_rng(1).normal(size=8)[groups] * x
+    own = [sanity.straight_line(x[groups == each], y[groups == each]).slope for each in range(8)]
+    expected = paired_difference(own, np.zeros(8), resamples=300)
+    assert sanity.slope(x, y, groups=list(groups), resamples=300) == pytest.approx(expected)
+
+
+def test_intervals_of_slopes_hold_the_truth_as_often_as_they_say():
+    """Of a straight line whose noise grows with x: its slope, and a change of none at ten."""
+    truths = {None: -0.1, 10.0: 0.0}
+    inside = {at: 0 for at in truths}
+    for trial in range(60):
+        noise = np.random.default_rng(trial).normal(size=len(COUNTS)) * (0.2 + COUNTS / 8)
+        for at, truth in truths.items():
+            made = sanity.slope(COUNTS, 3 - 0.1 * COUNTS + noise, at=at, resamples=200, seed=trial)
+            inside[at] += made.low <= truth <= made.high
+    assert all(51 <= count <= 60 for count in inside.values())
+
+
+def test_slopes_that_cannot_be():
+    with pytest.raises(BadSetting):
+        sanity.slope(np.ones(8), np.arange(8.0))
+    with pytest.raises(BadSetting):
+        sanity.slope(COUNTS, COUNTS, at=16.0)
+    with pytest.raises(ShapeMismatch):
+        sanity.slope(COUNTS, COUNTS, groups=[1, 2])
 
 
 def test_standardized_slopes_tell_two_tied_factors_apart():

@@ -139,6 +139,12 @@ def test_smoothed_is_the_mean_over_noisy_pictures():
     assert (noise.std((0, 2, 3, 4)) / reach).tolist() == pytest.approx([0.1, 0.1], abs=0.002)
     alone = sanity.smoothed(look, pixels[1:], samples=400, noise=0.1, seed=1)
     assert torch.allclose(alone[0], made[1])
+    seen.clear()
+    own = sanity.smoothed(look, pixels, samples=2, noise=0.1, seed=[1, 7])
+    assert not torch.allclose((seen[0] - pixels)[0] / reach[0], (seen[0] - pixels)[1] / reach[1])
+    assert torch.allclose(own[1], sanity.smoothed(look, pixels[1:], samples=2, noise=0.1, seed=7)[0])
+    with pytest.raises(ShapeMismatch, match="2 pictures"):
+        sanity.smoothed(look, pixels, samples=2, seed=[1, 2, 3])
     assert torch.equal(sanity.smoothed(look, pixels, samples=1, noise=0), pixels.mean(1).double())
 
 
@@ -170,6 +176,8 @@ def test_intervals_cover_seeds_and_samples():
         covered += found.low <= 0 <= found.high
         narrow += found.high - found.low < 0.5
     assert covered >= 45 and narrow < 15
+    sure = sanity.interval_of(values, resamples=400, seed=trial, confidence=0.995)
+    assert sure.low < found.low < sure.mean == found.mean < found.high < sure.high
     one = sanity.interval_of(np.arange(12.0)[None], resamples=500)
     assert one.low < one.mean == 5.5 < one.high and one.count == 12
 
@@ -191,5 +199,7 @@ def test_bad_input_says_what_to_do():
             call()
     with pytest.raises(ShapeMismatch):
         sanity.interval_of(np.zeros((2, 1)))
+    with pytest.raises(BadSetting):
+        sanity.interval_of(np.zeros((2, 3)), confidence=95)
     with pytest.raises(ShapeMismatch):
         sanity.distance(maps(0), maps(0)[:1])

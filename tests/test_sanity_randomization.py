@@ -208,11 +208,11 @@ def test_every_method_runs_on_the_ladder_and_leaves_the_model_alone(clip, method
 def test_rows_see_the_same_weights_and_drawn_rows_their_own_seeds(clip):
     images, tokens = (each[:2] for each in pair_batch())
     rows = {name: ("random", {}) for name in ("still", "drawn")} | {"a": ("chefer", {}), "b": ("chefer", {})}
-    found = dissolve(clip, images, tokens, rows, drawn=["drawn"], seeds=(0, 1), steps=["image embedding"])
+    found = dissolve(clip, images, tokens, rows, drawn={"drawn": [3, 4]}, seeds=(0, 1), steps=["image embedding"])
     assert torch.equal(found.maps["a"], found.maps["b"])
     assert torch.equal(found.maps["still"][0, 0], found.maps["still"][1, 1])
-    drawn = found.maps["drawn"][:, :, 0].flatten(0, 1).flatten(1)
-    assert len(drawn.unique(dim=0)) == 4
+    drawn = found.maps["drawn"].flatten(0, 2).flatten(1)
+    assert len(drawn.unique(dim=0)) == 8  # of every state, rung and picture another noise
     assert torch.equal(found.maps["a"][0, 0], found.maps["a"][1, 0])
     assert not torch.equal(found.maps["a"][0, 1], found.maps["a"][1, 1])
 

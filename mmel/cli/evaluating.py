@@ -12,7 +12,7 @@ from ..errors import BadSetting, UnknownName
 from .messages import loading, say
 from .options import Device, Model, Precision, Pretrained
 
-NAMES = "table1, table2, table3, localisation, words, microscope, sanity, swaps or errors."
+NAMES = "table1, table2, table3, localisation, words, microscope, sanity, swaps, transform or errors."
 FORMATS = ("text", "markdown", "latex", "csv")
 PAPER = Path("book/paper_tables.csv")  # taken where it is there, from the folder of the sources
 

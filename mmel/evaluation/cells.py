@@ -15,6 +15,7 @@ REFERENCE = "grad_eclip"
 KEYS = ["row", "modality", "metric"]
 NEITHER = (
     "spearman", "ssim", "hog", "top_overlap", "entropy_rise",  # of a sanity check, which must not rank
+    "distance", "nearest",  # of MMEL's own network; of the model itself
     "score", "failure", "relation",  # of the model itself; shares of kinds
 )  # fmt: skip
 

@@ -76,6 +76,7 @@ TABLES: dict[str, tuple[str, ...]] = {
                "clip_surgery", "mask_clip", "grad_eclip", "grad_eclip_all", *_MMELS, *CONTROLS),
     "swaps": ("raw_attention", "saliency", "grad_cam", "chefer", "legrad", "clip_surgery", "mask_clip", "grad_eclip",
               "grad_eclip_all", *_MMELS, "edges"),
+    "transform": _MMELS,
     "errors": ("grad_eclip", "grad_eclip_all", *_MMELS, "chefer_all", "random", "centre_gaussian"),
     "smoke": ("grad_eclip", "grad_eclip_all", "mmel_working"),  # as few as every page can do with
 }  # fmt: skip

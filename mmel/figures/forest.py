@@ -16,17 +16,18 @@ ENDS = ("low", "mean", "high")
 def forest(
     panels: Mapping[str, Mapping[str, tuple[float, float, float]]],  # title -> name -> (low, mean, high)
     *,
-    better: Mapping[str, str],  # title -> "left" or "right"
+    better: Mapping[str, str],  # title -> "left", "right", or "" for neither
     xlabel: str = "",
     marked: Sequence[str] = (),  # names to set off: controls, say
     certain: Mapping[str, Sequence[str]] | None = None,  # title -> names with a filled point; None: by the interval
+    one_scale: bool = False,  # of all panels
     columns: int = 2,
     width: float = 7.5,  # inches
 ) -> Drawing:
     """Paired differences from a reference at 0: a point and its interval a name, filled where 0 lies outside.
 
     All panels have the same names in the same order; a name without a value in a panel leaves its line empty. The
-    side of zero that is better is shaded.
+    side of zero that is better is shaded, if one is.
     """
     if not panels:
         raise ShapeMismatch("at least one panel is needed, but none came.")
@@ -34,13 +35,18 @@ def forest(
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     figure = drawing(width, rows * (0.75 + 0.2 * len(names)))
-    axes = np.atleast_2d(figure.subplots(rows, columns, sharey=True, squeeze=False))
+    axes = np.atleast_2d(figure.subplots(rows, columns, sharex=one_scale, sharey=True, squeeze=False))
     for place, (title, panel) in zip(axes.flat, panels.items(), strict=False):
         sure = None if certain is None else certain.get(title, ())
         _panel(place, names, panel, better[title], marked, sure)
         place.set_title(title, size=SIZES["label"], color=INK, loc="left", weight="bold", parse_math=False)
-    for place in axes.flat[len(panels) :]:
+    for empty, place in enumerate(axes.flat[len(panels) :], len(panels)):
         place.axis("off")
+        axes.flat[empty - columns].tick_params(labelbottom=True)  # of a shared scale, the lowest panel has the numbers
+    if one_scale:
+        ends = np.array([one for panel in panels.values() for one in panel.values()])
+        low, high = min(0, ends.min()), max(0, ends.max())
+        axes.flat[0].set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     if xlabel:
         figure.supxlabel(xlabel, size=SIZES["label"], color=INK)
     return figure
@@ -61,7 +67,8 @@ def _panel(axes, names, panel, better, marked, sure) -> None:
         axes.hlines(line, low, high, color=colour, linewidth=1.6)
         axes.plot(mean, line, "o", color=colour, markersize=5, markerfacecolor=colour if filled else "white")
     low, high = axes.get_xlim()
-    axes.axvspan(*((low, 0) if better == "left" else (0, high)), color=HUES[2], alpha=0.07, zorder=0, linewidth=0)
+    if better:
+        axes.axvspan(*((low, 0) if better == "left" else (0, high)), color=HUES[2], alpha=0.07, zorder=0, linewidth=0)
     axes.set_xlim(low, high)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_yticks(range(len(names)), names, parse_math=False)

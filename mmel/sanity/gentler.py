@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import BadSetting
+from ..errors import BadSetting, ShapeMismatch
 from ..methods.parts.perturb import at_least, seeded
 
 Maps = Float[Tensor, "batch rows columns"]
@@ -20,19 +20,22 @@ def smoothed(
     *,
     samples: int = 50,
     noise: float = 0.1,  # standard deviation, as a share of each picture's range
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,  # or one for each picture
 ) -> Maps:
     """Smooth MPRT: the mean of the maps of `samples` pictures with noise added, against the shattering of gradients.
 
-    Put it around a method inside `cascade`. The defaults are those of Quantus. Every picture gets the same noise, so
-    that no map depends on its batch.
+    Put it around a method inside `cascade`. The defaults are those of Quantus. A picture's noise depends on its seed
+    alone, and not on its batch. Errors: BadSetting, ShapeMismatch.
     """
     if not 0 <= noise < float("inf"):
         raise BadSetting(f"noise is a share of a picture's range, from 0 on; got {noise}.")
     reach = pixels.amax((1, 2, 3), keepdim=True) - pixels.amin((1, 2, 3), keepdim=True)
-    generator, total = seeded(seed, "smoothed"), None
+    seeds, total = [seed] * len(pixels) if isinstance(seed, int) else list(seed), None
+    if len(seeds) != len(pixels):
+        raise ShapeMismatch(f"one seed, or one for each of {len(pixels)} pictures, was expected; got {len(seeds)}.")
+    generators = [seeded(each, "smoothed") for each in seeds]
     for _ in range(at_least("samples", samples)):
-        drawn = torch.randn(pixels.shape[1:], generator=generator).to(pixels)
+        drawn = torch.stack([torch.randn(pixels.shape[1:], generator=each) for each in generators]).to(pixels)
         made = look(pixels + noise * reach * drawn).double()
         total = made if total is None else total + made
     return total / samples

@@ -42,7 +42,7 @@ class Line(NamedTuple):
 
 def straight_line(x: Sequence[float], y: Sequence[float]) -> Line:
     """$y = a + b x$ by least squares."""
-    x, y = _samples(x, y)
+    x, y = pairs(x, y)
     height, slope = np.linalg.lstsq(np.stack([np.ones_like(x), x], 1), y, rcond=None)[0]
     return Line(float(height), float(slope), 0.0, float(x.min()))
 
@@ -52,7 +52,7 @@ def broken_line(x: Sequence[float], y: Sequence[float], breaks: Sequence[float] 
 
     `breaks`: None is every x between the second lowest and the second highest. The two pieces meet at k.
     """
-    x, y = _samples(x, y)
+    x, y = pairs(x, y)
     breaks = _breaks(x, breaks)
     at = breaks[int(np.argmax(_gains(_hinges(x, breaks), y[None])[0]))]
     design = np.stack([np.ones_like(x), x, np.maximum(x - at, 0)], 1)
@@ -76,7 +76,7 @@ def knee(
     the best place costs what it should (Hansen 1996). Where p is large the interval says nothing. `groups`, each with
     one sample of every x, are drawn as wholes, and get one sign. Errors: ShapeMismatch, NotANumber, BadSetting.
     """
-    x, y = _samples(x, y)
+    x, y = pairs(x, y)
     breaks, rng = _breaks(x, breaks), np.random.default_rng(seed)
     order = np.arange(len(x))[:, None] if groups is None else _together(x, groups)  # sample x, or group x
     hinges, line, bent = _hinges(x, breaks), straight_line(x, y), broken_line(x, y, breaks)
@@ -93,27 +93,6 @@ def knee(
     low, high = np.quantile(np.concatenate(places), [0.025, 0.975])
     p = (beaten + 1) / (resamples + 1)
     return Knee(bent.at, float(low), float(high), bent.slope, bent.slope + bent.change, line.slope, p, len(x))
-
-
-def standardized_slopes(
-    factors: Float[np.ndarray, "sample factor"], y: Sequence[float], *, resamples: int = 2_000, seed: int = 0
-) -> list[tuple[float, float, float]]:
-    """(slope, low, high) of each factor in one linear fit of y on all of them, all in units of their own spread.
-
-    What each factor adds when the others stay as they are. Intervals: percentiles over resampled samples.
-    """
-    factors, y = np.asarray(factors, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if factors.ndim != 2 or y.shape != factors.shape[:1]:
-        raise ShapeMismatch(f"factors [sample, factor] and one y each were expected; got {factors.shape}, {y.shape}.")
-    if not (factors.std(0) > 0).all() or not y.std() > 0:
-        raise BadSetting("a factor, or y, has one value only, and no slope: leave it out.")
-    design = np.column_stack([np.ones(len(y)), (factors - factors.mean(0)) / factors.std(0)])
-    y, rng = (y - y.mean()) / y.std(), np.random.default_rng(seed)
-    best = np.linalg.lstsq(design, y, rcond=None)[0][1:]
-    drawn = [rng.integers(len(y), size=len(y)) for _ in range(resamples)]
-    again = np.stack([np.linalg.lstsq(design[rows], y[rows], rcond=None)[0][1:] for rows in drawn])
-    low, high = np.quantile(again, [0.025, 0.975], axis=0)
-    return [tuple(map(float, each)) for each in zip(best, low, high, strict=True)]
 
 
 def _hinges(x: np.ndarray, breaks: np.ndarray) -> Float[np.ndarray, "sample place"]:
@@ -176,7 +155,8 @@ def _breaks(x: np.ndarray, breaks: Sequence[float] | None) -> np.ndarray:
     return chosen
 
 
-def _samples(x: Sequence[float], y: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+def pairs(x: Sequence[float], y: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """x and y as arrays, checked."""
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if x.ndim != 1 or x.shape != y.shape or len(x) < 5:
         raise ShapeMismatch(f"one y for each x, of five samples or more, were expected; got {x.shape} and {y.shape}.")

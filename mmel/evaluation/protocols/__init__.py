@@ -15,9 +15,12 @@ from .swaps import Swaps
 from .table1 import Table1
 from .table2 import Table2
 from .table3 import Table3
+from .transform import Transform
 from .words import Words
 
-__all__ = ["PROTOCOLS", "SHEETS", "Errors", "Falling", "Sanity", "Sheet", "Swaps", "falling", "records_of"]
+__all__ = [
+    "PROTOCOLS", "SHEETS", "Errors", "Falling", "Sanity", "Sheet", "Swaps", "Transform", "falling", "records_of",
+]  # fmt: skip
 
 PROTOCOLS: dict[str, Callable[..., EvaluationProtocol]] = {
     "table1": Table1,
@@ -29,6 +32,7 @@ PROTOCOLS: dict[str, Callable[..., EvaluationProtocol]] = {
     "errors": Errors,
     "sanity": Sanity,
     "swaps": Swaps,
+    "transform": Transform,
 }
 
 
@@ -130,6 +134,15 @@ SHEETS: dict[str, Sheet] = {
         "patches; a map of pixels is averaged over each patch",
         "none",
         "whether the map for the right caption is right",
+    ),
+    "transform": Sheet(
+        "none: nothing is edited",
+        "none",
+        "none",
+        "distance from, and rank correlation with, MMEL's map with another T, and its map without a gate",
+        "patches",
+        "none",
+        "a T that somebody has trained: none is published",
     ),
     "errors": Sheet(
         "curves: the picture's own mean colour; confidence: 0 after normalisation",

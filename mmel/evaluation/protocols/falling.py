@@ -32,9 +32,9 @@ class Falling:
         """How many samples have a flat map to begin with, of which no likeness can be asked."""
         return int(self.frame.loc[(self.frame.row == row) & (self.frame.kind == "FlatMap"), "sample"].nunique())
 
-    def count(self, row: str) -> int:
+    def count(self, row: str, measure: str = "spearman") -> int:
         """How many samples have curves."""
-        return len(self._lines(row, "spearman", self.states[0]))
+        return len(self._lines(row, measure, self.states[0]))
 
     def likeness(self, row: str, measure: str = "spearman") -> Float[Tensor, "seed rung sample"]:
         """Each map against the trained model's, in the order of the samples."""
@@ -65,7 +65,7 @@ def falling(protocol: Sanity, frame: pd.DataFrame, clip: Clip, order: str) -> Fa
     every, whole = count(clip.model, ladder(clip, protocol.tower)), sum(p.numel() for p in clip.model.parameters())
     if order not in protocol.orders:
         raise UnknownName("order of this sanity check", order, protocol.orders)
-    coming = protocol.prepare(clip, None)[order]
+    coming = protocol.rungs(clip)[order]
     drawn = [count(clip.model, climb.drawn) for climb in coming]
     shares = (Share(0.0, 0.0), *(Share(some / every, some / whole) for some in drawn))
     return Falling(frame, protocol.states, order, ("trained", *(climb.step for climb in coming)), shares)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -21,8 +22,10 @@ from ...methods.parts import grid_of, texts_of
 from ...sanity.gentler import entropy_rise, smoothed
 from ...sanity.likeness import SIMILARITIES, flat, on_grid
 from ...sanity.randomization import ORDERS, Climb, climbs, randomize
+from ...sanity.recognising import NEAREST, Gallery
 from ...sanity.steps import ladder
 from ...types import Example, Pairs
+from ..inline import seed_of
 from ..protocol import FATAL, Batch, Findings, Measurement, Row
 from ..rows import why_no_text
 from .checking import check_protocol
@@ -40,7 +43,10 @@ Maps = Float[Tensor, "batch rows columns"]
 
 @dataclass(frozen=True)
 class Sanity:
-    """Of each order, random state and measure a curve; `value` is its end, where all that can be is drawn anew."""
+    """Of each order, random state and measure a curve; `value` is its end, where all that can be is drawn anew.
+
+    The measure "nearest" asks the model and no method: is a picture's own caption the nearest of those of all samples?
+    """
 
     tower: str = "image"  # that is drawn anew: image, text or both
     orders: tuple[str, ...] = ("top_down", "bottom_up")
@@ -48,8 +54,8 @@ class Sanity:
     every: int = 1  # look after every so many-th step, the first and the last always
     steps: tuple[str, ...] | None = None  # or after these alone, by their names
     modality: str = "image"  # of the maps
-    measures: tuple[str, ...] | None = None  # of MEASURES; None: all that such maps can have
-    drawn: tuple[str, ...] = DRAWN  # rows with another seed at every step: noise, as a control
+    measures: tuple[str, ...] | None = None  # of MEASURES, or "nearest"; None: all that such maps can have
+    drawn: tuple[str, ...] = DRAWN  # rows with another seed for every sample, state and rung: noise, as a control
     smooth: int = 0  # noisy copies of each picture, over whose maps the mean is taken; 0: the picture itself
     noise: float = 0.1
     pictures: int = 0  # of the first so many samples the maps are kept too
@@ -58,7 +64,8 @@ class Sanity:
 
     def __post_init__(self) -> None:
         names = {"tower": ("image", "text", "both"), "modality": ("image", "text"), "orders": ORDERS}
-        measures = {"measures": MEASURES if self.modality == "image" else OF_A_LINE} if self.measures else {}
+        known = MEASURES if self.modality == "image" else OF_A_LINE
+        measures = {"measures": (*known, NEAREST)} if self.measures else {}
         check_protocol(self, names | measures, {"every": 1, "smooth": 0, "pictures": 0})
         if not self.states:
             raise BadSetting(f"states of sanity has at least one seed; got {self.states!r}.")
@@ -77,25 +84,30 @@ class Sanity:
         """The measures that are taken."""
         return self.measures or (tuple(MEASURES) if self.modality == "image" else OF_A_LINE)
 
-    def prepare(self, clip: Clip, data) -> dict[str, tuple[Climb, ...]]:
+    def prepare(self, clip: Clip, data) -> State:
+        """The rungs of each order, and all captions where the nearest one is asked for."""
+        seeks = NEAREST in self.measured
+        return State(self.rungs(clip), Gallery(clip, data, self.tower != "image") if seeks else None)
+
+    def rungs(self, clip: Clip) -> dict[str, tuple[Climb, ...]]:
         """What is drawn anew for each rung of each order, the trained model left out."""
         names = [step.name for step in ladder(clip, self.tower)]
         wanted = self.steps or list(dict.fromkeys([*names[:: self.every], names[-1]]))
         return {order: climbs(clip, order, self.tower, wanted) for order in self.orders}
 
-    def measure_batches(self, clip: Clip, state: Mapping[str, Sequence[Climb]], batches: Sequence[Batch]) -> list:
+    def measure_batches(self, clip: Clip, state: State, batches: Sequence[Batch]) -> list:
         """Trained maps first, then every cascade once for all batches; a batch whose maps fail sees no more of them."""
         pairs: dict[tuple[int, ...], Pairs] = {}
-        looks = [_Look(self, clip, batch, pairs) for batch in batches]
+        looks = [_Look(self, clip, batch, pairs, state.gallery) for batch in batches]
         for seed in self.states:
             for look in looks:
-                look.see(clip, (seed,), fresh=1_000 * seed)
-        for order, rungs in state.items():
+                look.see(clip, (seed,), fresh=f"state {seed}, rung 0")
+        for order, rungs in state.climbs.items():
             for seed in self.states:
                 with closing(self._climbed(clip, order, rungs, seed)) as climbed:  # gives the weights back
                     for rung in climbed:
                         for look in looks:
-                            look.see(clip, (order, seed), fresh=1_000 * seed + rung)
+                            look.see(clip, (order, seed), fresh=f"state {seed}, rung {rung}")
         return [look.findings() for look in looks]
 
     def _climbed(self, clip: Clip, order: str, rungs: Sequence[Climb], seed: int) -> Iterator[int]:
@@ -111,6 +123,13 @@ class Sanity:
                 yield rung
 
 
+class State(NamedTuple):
+    """What a run needs besides its samples."""
+
+    climbs: Mapping[str, Sequence[Climb]]  # of each order
+    gallery: Gallery | None
+
+
 @dataclass
 class _Look:
     """One row and its group of samples: their maps by cascade, rung by rung, or why there are none."""
@@ -119,10 +138,12 @@ class _Look:
     clip: Clip
     batch: Batch
     known: dict[tuple[int, ...], Pairs]  # groups that are ready, for all rows
+    gallery: Gallery | None
     pairs: Pairs | None = None
     ends: Sequence[int] | None = None  # of maps of texts: where each text ends
     error: Exception | None = None
     maps: dict[tuple, list[Maps]] = field(default_factory=dict)
+    right: dict[tuple, list[Float[Tensor, " batch"]]] = field(default_factory=dict)  # is the own caption the nearest?
 
     def __post_init__(self) -> None:
         try:
@@ -149,27 +170,36 @@ class _Look:
             texts = embed_text(self.clip, texts).detach()  # no random image tower changes them
         return prepare(self.clip, pixels, texts)
 
-    def see(self, clip: Clip, cascade: tuple, fresh: int) -> None:
-        """The maps of the model as it is now; `fresh`: the seed of a row that is drawn anew each time."""
+    def see(self, clip: Clip, cascade: tuple, fresh: str) -> None:
+        """The maps of the model as it is now; `fresh` says when, for the seed of a row that is drawn anew."""
         if self.error:
             return
         try:
-            changes = self.batch.row.name in self.how.drawn
-            known = self.maps.get((self.how.states[0],))
-            trained = len(cascade) == 1 and not changes and known
-            made = known[0] if trained else self._maps(clip, {"seed": fresh} if changes else {})
-            self.maps.setdefault(cascade, []).append(made)
+            if self.gallery:
+                when = (tuple(self.batch.places), cascade, fresh)
+                own = [each.captions[0] for each in self.batch.examples]
+                now = self.gallery.nearest(clip, self.pairs.images, own, when)
+                self.right.setdefault(cascade, []).append(now)
+            if self.how.measured != (NEAREST,):  # which asks for no map
+                self.maps.setdefault(cascade, []).append(self._made(clip, cascade, fresh))
         except FATAL:
             raise
         except Exception as error:
             self.error = error
 
-    def _maps(self, clip: Clip, seed: Mapping[str, int]) -> Maps:
-        row = self.batch.row
-        settings = {**row.settings, **seed, "modality": self.how.modality}
-        if seed or not seeded_apart(row):
+    def _made(self, clip: Clip, cascade: tuple, fresh: str) -> Maps:
+        changes, known = self.batch.row.name in self.how.drawn, self.maps.get((self.how.states[0],))
+        trained = len(cascade) == 1 and not changes and known  # one map for all states
+        return known[0] if trained else self._maps(clip, fresh if changes else None)
+
+    def _maps(self, clip: Clip, fresh: str | None) -> Maps:
+        row, seeds = self.batch.row, self.batch.seeds
+        settings = {**row.settings, "modality": self.how.modality}
+        if fresh is not None:
+            seeds = [seed_of(own, fresh, row.method) for own in seeds]
+        elif not seeded_apart(row):
             return self._explained(clip, slice(None), settings)
-        each = enumerate(self.batch.seeds)  # a seed for each sample: one after the other
+        each = enumerate(seeds)  # a seed for each sample: one after the other
         return torch.cat([self._explained(clip, slice(i, i + 1), {**settings, "seed": own}) for i, own in each])
 
     def _explained(self, clip: Clip, some: slice, settings: Mapping[str, object]) -> Maps:
@@ -181,7 +211,8 @@ class _Look:
             return on_grid(made if made.ndim == 3 else made[:, None], grid)
 
         pixels, copies = self.pairs.images[some], self.how.smooth
-        return smoothed(look, pixels, samples=copies, noise=self.how.noise) if copies else look(pixels)
+        seeds = list(self.batch.seeds)[some]
+        return smoothed(look, pixels, samples=copies, noise=self.how.noise, seed=seeds) if copies else look(pixels)
 
     def findings(self) -> list[Findings]:
         """What each sample of the group has."""
@@ -189,10 +220,11 @@ class _Look:
 
     def _found(self, i: int) -> Findings:
         words = slice(1, max(2, self.ends[i])) if self.ends else slice(None)
-        falls = {key: [*self.maps[key[1:]], *rungs] for key, rungs in self.maps.items() if len(key) == 2}
-        maps = {key: torch.stack([each[i] for each in some])[:, :, words] for key, some in falls.items()}
+        maps = {key: each[:, :, words] for key, each in _falls(self.maps, i).items()}
         kept = maps if self.batch.places[i] < self.how.pictures else {}
         found: Findings = [_line("", ("map", *key), each.shape[-1], each.flatten()) for key, each in kept.items()]
+        for key, values in _falls(self.right, i).items():
+            found.append(_line(self.how.modality, (NEAREST, *key), values[-1], values))
         try:
             return found + list(self._measured(maps))
         except Exception as error:
@@ -202,9 +234,15 @@ class _Look:
         for key, each in maps.items():
             if flat(each[:1]).item():
                 raise FlatMap("the trained model's map is flat: no other can be like it.")
-            for name in self.how.measured:
+            for name in (name for name in self.how.measured if name != NEAREST):
                 values = MEASURES[name](each[:1].expand_as(each), each)
                 yield _line(self.how.modality, (name, *key), values[-1], values)
+
+
+def _falls(seen: Mapping[tuple, Sequence[Tensor]], i: int) -> dict[tuple, Float[Tensor, "rung ..."]]:
+    """Of one sample: what was seen on each cascade, the trained model first."""
+    whole = {key: [*seen[key[1:]], *rungs] for key, rungs in seen.items() if len(key) == 2}
+    return {key: torch.stack([each[i] for each in some]) for key, some in whole.items()}
 
 
 def _line(modality: str, metric: Sequence[object], value: float, steps: Tensor) -> Measurement:
