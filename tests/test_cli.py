@@ -119,6 +119,14 @@ def test_methods_stand_side_by_side_each_with_its_own_settings(tmp_path, monkeyp
     assert [each.words is None for each in panels] == [False, True, False]
 
 
+def test_settings_in_brackets_are_of_one_panel(tmp_path, capsys, loaded, shown):
+    methods = ("--method", "grad_eclip[layers=2]", "--method", "grad_eclip[layers=1,heads=1]", "--method", "legrad")
+    assert run("explain", picture(tmp_path / "a.png"), TEXT, *methods, "--set", "layers=3") == 0
+    ((_, panels, _),) = shown
+    assert [each.name for each in panels] == ["grad_eclip[layers=2]", "grad_eclip[layers=1,heads=1]", "legrad"]
+    assert not np.array_equal(panels[0].map, panels[1].map)
+
+
 def test_model_options_are_passed_on(tmp_path, loaded):
     source = picture(tmp_path / "a.png")
     options = ("--model", "ViT-B-16", "--pretrained", "openai", "--device", "cpu", "--precision", "bf16")
@@ -170,6 +178,9 @@ BAD_LINES = {
     "form": (["--method", "grad_eclip", "--set", "layers"], "NAME=VALUE"),
     "tensor": (["--method", "rise", "--set", "masks=[1]"], "null"),
     "suffix": (["-o", "result.txt"], ".png"),
+    "brackets": (["--method", "grad_eclip[layer=1]"], "settings of grad_eclip: layers=1, heads=none"),
+    "two": (["--method", "rise[cells=4],random"], "write NAME[SETTING=VALUE,...]"),
+    "row": (["--method", "grad_eclip_one_head[layers=2]"], "grad_eclip"),
 }
 
 

@@ -52,7 +52,9 @@ def toys(monkeypatch):
     monkeypatch.setattr("mmel.evaluation.job.open_dataset", lambda name, root, count: Pictures(count))
     monkeypatch.setattr("mmel.evaluation.job.load_clip", lambda *_, **__: tiny_clip())
     named = {row.name: row for row in ROWS}
-    monkeypatch.setattr("mmel.evaluation.job.rows_named", lambda name, samples: (named[name],))
+    monkeypatch.setattr(
+        "mmel.evaluation.job.rows_named", lambda names, samples: [named[name.strip()] for name in names.split(",")]
+    )
 
 
 def test_evaluate_prints_the_table_and_exits_by_failures(said, toys, tmp_path):
