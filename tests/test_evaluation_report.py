@@ -90,6 +90,9 @@ def test_report_in_each_format(said, folder, format):
         assert float(line["mean"]) == better["mean"] and float(line["difference"]) == better["versus"]["mean"]
         nan = [each for each in csv.DictReader(io.StringIO(out)) if each["row"] == "nan"]
         assert nan and all("not a finite number" in each["reason"] for each in nan if each["metric"] == METRICS[0])
+        assert {(each["samples"], each["failures"], each["mean"]) for each in nan if each["metric"] == METRICS[0]} == {
+            ("0", "12", "")
+        }
         assert line["best"] == "True" and line["reason"] == "" and line["reported"] == "" and int(line["samples"]) == 12
         return
     cell = f"{better['mean']:.3f} [{better['low']:.3f}, {better['high']:.3f}]"
@@ -146,6 +149,15 @@ def fake_results(protocol, columns, modality="image"):
     }  # fmt: skip
 
 
+def test_a_row_that_always_failed_says_so_in_every_format(folder):
+    """In the column, not only below the table; a dash is no failure."""
+    results = reporting.read_results(folder)
+    for block in reporting.report_of(results).blocks:
+        lines = {line[0].text: dict(zip(block.head, line, strict=True)) for line in block.lines}
+        failed = {row: (line["samples"].text, line["failed"].text) for row, line in lines.items()}
+        assert failed["nan"][1] == "12" and failed["sometimes"] == ("7", "5") and failed["no_text"][1] == "0"
+
+
 def test_bold_and_star_only_where_the_intervals_say_so(folder):
     results = reporting.read_results(folder)
     best = [row for column in results["columns"] for row, cell in column["rows"].items() if cell["best"]]
@@ -198,4 +210,5 @@ def test_a_run_of_dashes_alone_says_why(tmp_path, said):
     assert "no_text: compares patches" in notes and "nan: " in notes and "not a finite number" in notes
     lines = list(csv.DictReader(io.StringIO(writing.csv_text(results, {}))))
     assert [line["row"] for line in lines] == ["no_text", "nan"] and all(line["reason"] for line in lines)
+    assert [(line["samples"], line["failures"]) for line in lines] == [("0", "0"), ("0", "1")]
     assert "compares patches" in writing.latex(reporting.report_of(results))

@@ -202,6 +202,31 @@ def test_a_dataset_without_classes_is_an_error_of_the_run(clip, protocol):
         mmel.evaluate(protocol, data, clip=clip, rows=["random"])
 
 
+@pytest.mark.parametrize(
+    ("protocol", "kind", "says"),
+    [
+        ("table2", "scenes/pairs", r"table2 judges by the true class.*scenes/pairs.*labels\.csv \(image,class\)"),
+        ("microscope", "scenes/pairs", "microscope judges by the true class"),
+        ("table2", "captions", "table2 judges by the true class.*folder"),
+        ("table1", "labels", r"table1 judges by each picture's caption.*captions\.csv \(image,caption\)"),
+        ("sanity", "labels", "sanity judges by each picture's caption"),
+        ("localisation", "labels", "localisation judges by exact masks.*take scenes/pairs, coco-objects, or masks"),
+        ("words", "captions", "words judges by the exact masks and words of the bundled world"),
+        ("errors", "captions", "errors judges by the exact masks and words"),
+    ],
+)
+def test_what_every_sample_lacks_is_one_error_at_the_start(clip, tmp_path, protocol, kind, says):
+    if kind.startswith("scenes/"):
+        data = {"dataset": kind, "count": 3}
+    else:
+        column = {"captions": "caption", "labels": "class"}[kind]
+        (tmp_path / f"{kind}.csv").write_text(f"image,{column}\na.png,dog\nb.png,car\n")
+        data = {"dataset": "folder", "root": str(tmp_path)}
+    with pytest.raises(DatasetError, match=says):
+        mmel.evaluate(protocol, clip=clip, rows=["random"], out=tmp_path / "run", **data)
+    assert not list((tmp_path / "run").glob("part-*"))
+
+
 def test_other_reducers_reduce_a_finished_run_again(tmp_path):
     run(tiny_job(3), tmp_path, Plan(**FEW))
     path = tmp_path / "results.json"

@@ -146,6 +146,11 @@ def reason_of(row: Mapping, modality: str, cell: Mapping | None, results: Mappin
     return next((each["reason"] for each in results["failures"] if each["row"] == row["name"]), "")
 
 
+def failed_of(row: str, results: Mapping) -> int:
+    """On how many samples a row failed, whether it has numbers of others or not."""
+    return results.get("failed", {}).get(row, 0)
+
+
 def failures_of(results: Mapping) -> list[str]:
     """One line for each row and reason."""
     lines = []
@@ -166,7 +171,8 @@ def _block(results: Mapping, modality: str, columns: Sequence[Mapping], reported
         head += [f"{title} reported"] * shown[column["metric"]] + [title]
     for row in (row["name"] for row in results["header"]["rows"]):
         cells = [column["rows"][row] for column in columns if row in column["rows"]]
-        line = [row, paper_name(row) if any(shown.values()) else "", _most(cells, "count"), _most(cells, "failures")]
+        count = max((cell["count"] for cell in cells), default=0)
+        line = [row, paper_name(row) if any(shown.values()) else "", str(count), str(failed_of(row, results))]
         line = [Entry(text) for text in line]
         for column in columns:
             if shown[column["metric"]]:
@@ -174,10 +180,6 @@ def _block(results: Mapping, modality: str, columns: Sequence[Mapping], reported
             line.append(_entry(column["rows"].get(row), times))
         lines.append(line)
     return Block(modality, head, lines)
-
-
-def _most(cells: Sequence[Mapping], name: str) -> str:
-    return str(max((cell[name] for cell in cells), default=0))
 
 
 def _entry(cell: Mapping | None, times: int) -> Entry:

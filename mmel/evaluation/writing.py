@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from .reporting import Block, Report, paper_cell, reason_of, scale_of
+from .reporting import Block, Report, failed_of, paper_cell, reason_of, scale_of
 
 CSV_HEAD = (
     "modality", "metric", "row", "mean", "low", "high", "samples", "failures", "best", "difference", "difference_low",
@@ -103,7 +103,8 @@ def csv_text(results: Mapping, reported: Mapping) -> str:
             versus = (cell or {}).get("versus") or {}
             out.writerow(
                 [column["modality"], column["metric"], row["name"]]
-                + [(cell or {}).get(name, "") for name in ("mean", "low", "high", "count", "failures", "best")]
+                + [(cell or {}).get(name, "") for name in ("mean", "low", "high")]
+                + [(cell or {"count": 0})["count"], failed_of(row["name"], results), (cell or {}).get("best", "")]
                 + [versus.get(name, "") for name in ("mean", "low", "high", "p")]
                 + ["" if (p := (cell or {}).get("p_holm")) is None else p]
                 + ["" if printed is None else round(printed.value / scale_of(results), 6)]
@@ -111,7 +112,8 @@ def csv_text(results: Mapping, reported: Mapping) -> str:
             )
     if not results["columns"]:
         for row in results["header"]["rows"]:
-            out.writerow(["", "", row["name"], *[""] * (len(CSV_HEAD) - 4), reason_of(row, "", None, results)])
+            counts, rest = [0, failed_of(row["name"], results)], [""] * (len(CSV_HEAD) - 9)
+            out.writerow(["", "", row["name"], "", "", "", *counts, *rest, reason_of(row, "", None, results)])
     return file.getvalue()
 
 

@@ -16,7 +16,7 @@ ENDS = ("low", "mean", "high")
 def forest(
     panels: Mapping[str, Mapping[str, tuple[float, float, float]]],  # title -> name -> (low, mean, high)
     *,
-    better: Mapping[str, str],  # title -> "left" or "right"
+    better: Mapping[str, str],  # title -> "left", "right", or "" for neither
     xlabel: str = "",
     marked: Sequence[str] = (),  # names to set off: controls, say
     certain: Mapping[str, Sequence[str]] | None = None,  # title -> names with a filled point; None: by the interval
@@ -26,7 +26,7 @@ def forest(
     """Paired differences from a reference at 0: a point and its interval a name, filled where 0 lies outside.
 
     All panels have the same names in the same order; a name without a value in a panel leaves its line empty. The
-    side of zero that is better is shaded.
+    side of zero that is better is shaded, if one is.
     """
     if not panels:
         raise ShapeMismatch("at least one panel is needed, but none came.")
@@ -61,7 +61,8 @@ def _panel(axes, names, panel, better, marked, sure) -> None:
         axes.hlines(line, low, high, color=colour, linewidth=1.6)
         axes.plot(mean, line, "o", color=colour, markersize=5, markerfacecolor=colour if filled else "white")
     low, high = axes.get_xlim()
-    axes.axvspan(*((low, 0) if better == "left" else (0, high)), color=HUES[2], alpha=0.07, zorder=0, linewidth=0)
+    if better:
+        axes.axvspan(*((low, 0) if better == "left" else (0, high)), color=HUES[2], alpha=0.07, zorder=0, linewidth=0)
     axes.set_xlim(low, high)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_yticks(range(len(names)), names, parse_math=False)
