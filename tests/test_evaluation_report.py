@@ -12,7 +12,7 @@ from evaluation_toy import METRICS, ROWS, Pictures, Tiny, tiny_clip, tiny_job
 from rich.console import Console
 
 from mmel.cli import main
-from mmel.errors import EvaluationError
+from mmel.errors import EvaluationError, MmelError
 from mmel.evaluation import Plan, reporting, run, writing
 from mmel.evaluation.paper import read_reported
 from mmel.evaluation.protocols import PROTOCOLS
@@ -193,6 +193,26 @@ def test_a_terminal_gets_the_same_words(folder):
 def test_what_cannot_be_is_one_message(said, arguments, says):
     code, _, err = said(*arguments)
     assert code == 2 and says in " ".join(err.split()) and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "text", ["image,caption\na.png,a dog\n", "table,row,metric,value,deviation\n1,MMEL,x,high,\n", "\x89PNG"]
+)
+def test_another_csv_is_not_the_papers(tmp_path, text):
+    (tmp_path / "other.csv").write_text(text, encoding="latin-1")
+    with pytest.raises(MmelError, match=r"no CSV of the paper's tables: .*columns table|cannot be read"):
+        read_reported(tmp_path / "other.csv", 1)
+
+
+def test_rows_that_failed_alike_share_a_line():
+    results = fake_results("table1", {"confidence_drop": dict.fromkeys(("rise", "m2ib", "random"), 0.5)})
+    one = {"reason": "half a file.", "count": 7, "samples": ["a", "b"]}
+    other = {"row": "m2ib", "reason": "no map", "count": 1, "samples": ["c"]}
+    results["failures"] = [*({"row": row} | one for row in ("rise", "m2ib", "random")), other]
+    told = ["failed, every row: 7 (a, b, ...): half a file.", "failed, m2ib: 1 (c): no map"]
+    assert reporting.failures_of(results) == told
+    del results["failures"][1]
+    assert reporting.failures_of(results)[0] == "failed, rise, random: 7 (a, b, ...): half a file."
 
 
 def test_damaged_results_say_what_to_do(tmp_path):

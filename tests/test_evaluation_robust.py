@@ -8,15 +8,20 @@ from dataclasses import replace
 
 import pytest
 from evaluation_toy import tiny_job
+from PIL import Image
 
 import mmel
 from mmel.cli import main
 from mmel.data import open_dataset
 from mmel.errors import DatasetError, EvaluationError, ImageError, MmelError
 from mmel.evaluation import Plan, Row, reporting, run
+from mmel.evaluation.crews import Alone
 from mmel.evaluation.header import plain
 from mmel.evaluation.job import DataName, Job, ModelName
+from mmel.evaluation.measuring import measure_shard
+from mmel.evaluation.parts import Folder, Shard
 from mmel.evaluation.protocols import PROTOCOLS
+from mmel.evaluation.protocols.checking import NEEDED, protocols_for
 from mmel.evaluation.rows import CONTROLS, ROWS, TABLES, check_row, described, row_of
 from mmel.methods import METHODS
 
@@ -225,6 +230,47 @@ def test_what_every_sample_lacks_is_one_error_at_the_start(clip, tmp_path, proto
     with pytest.raises(DatasetError, match=says):
         mmel.evaluate(protocol, clip=clip, rows=["random"], out=tmp_path / "run", **data)
     assert not list((tmp_path / "run").glob("part-*"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "fit"),
+    [
+        ("caption", ["table1", "table3", "sanity", "swaps"]),
+        ("class", ["table2", "microscope"]),
+        ("caption,class", ["table1", "table2", "table3", "microscope", "sanity", "swaps"]),
+    ],
+)
+def test_data_check_says_what_a_folder_is_for(tmp_path, capsys, columns, fit):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "table.csv").write_text(f"image,{columns}\na.png{',dog' * len(columns.split(','))}\n")
+    assert protocols_for(open_dataset("folder", root=tmp_path)) == fit
+    with pytest.raises(SystemExit):
+        main(["data", "check", "folder", "--root", str(tmp_path)])
+    assert f"  for      mmel evaluate --protocol {' or '.join(fit)}\n" in capsys.readouterr().out
+
+
+def test_the_bundled_world_is_for_what_its_splits_hold():
+    pairs, classes = (protocols_for(open_dataset(name, count=2)) for name in ("scenes/pairs", "scenes/classes"))
+    assert set(classes) - set(pairs) == {"table2", "microscope"} and {"words", "errors", "localisation"} < set(pairs)
+    assert set(NEEDED) == set(PROTOCOLS)
+
+
+def test_a_run_that_stopped_before_its_first_part_makes_room_for_another(tmp_path):
+    """Its header alone refuses nothing; a part does, and so does a header that came between."""
+    run_of = {pause: tiny_job(3, pause=pause) for pause in (0.0, 0.001)}
+    broken = tiny_job(3, pause=0.5, broken=(0,))
+    folder = Folder(tmp_path)
+    folder.open(Alone(broken).header)
+    assert run(run_of[0.0], tmp_path, Plan(**FEW)).results
+    with pytest.raises(EvaluationError, match="belongs to another run"):
+        run(run_of[0.001], tmp_path, Plan(**FEW))
+    other = Folder(tmp_path / "two")
+    other.open(Alone(run_of[0.0]).header)
+    other.open(Alone(broken).header)
+    table = measure_shard(Alone(run_of[0.0]).worker, range(3))
+    with pytest.raises(EvaluationError, match=r"belongs to another run(.|\n)*pause: 0.5 there, 0.0 here"):
+        other.put(Shard(0, 3), table, Alone(run_of[0.0]).header)
+    assert not other.parts()
 
 
 def test_other_reducers_reduce_a_finished_run_again(tmp_path):

@@ -152,11 +152,14 @@ def failed_of(row: str, results: Mapping) -> int:
 
 
 def failures_of(results: Mapping) -> list[str]:
-    """One line for each row and reason."""
-    lines = []
+    """One line for each reason and the samples that it befell, with the rows that had it."""
+    told: dict[tuple, list[str]] = {}
     for each in results["failures"]:
-        more = ", ..." if each["count"] > len(each["samples"]) else ""
-        lines.append(f"failed, {each['row']}: {each['count']} ({', '.join(each['samples'])}{more}): {each['reason']}")
+        told.setdefault((each["count"], tuple(each["samples"]), each["reason"]), []).append(each["row"])
+    every, lines = [row["name"] for row in results["header"]["rows"]], []
+    for (count, samples, reason), rows in told.items():
+        names = "every row" if rows == every and len(rows) > 1 else ", ".join(rows)
+        lines.append(f"failed, {names}: {count} ({', '.join(samples)}{', ...' * (count > len(samples))}): {reason}")
     return lines
 
 

@@ -33,6 +33,10 @@ def check_protocol(
             raise BadSetting(f"{setting} of {protocol.name} is from {number} on; got {settings[setting]}.")
 
 
+NEEDED = {  # what of its samples each protocol cannot do without
+    "table1": "captions", "table2": "label", "table3": "captions", "localisation": "masks", "words": "scene",
+    "microscope": "label", "errors": "scene", "sanity": "captions", "swaps": "captions",
+}  # fmt: skip
 NEEDS = {  # what of a sample a protocol may need, in words
     "label": "the true class of each picture",
     "captions": "each picture's caption",
@@ -55,16 +59,23 @@ HOLDS: dict[str, Callable[[Record], bool]] = {  # as far as a record says so wit
 }
 
 
-def check_data(protocol: str, data: Sequence, what: str) -> None:
-    """Raise `DatasetError` where no sample has what a protocol cannot do without, one of `NEEDS`.
+def check_data(protocol: str, data: Sequence) -> None:
+    """Raise `DatasetError` where no sample has what a protocol cannot do without.
 
     A dataset without records is taken as it is: of its samples nothing is known before they are read.
     """
-    records = getattr(data, "records", None)
+    records, what = getattr(data, "records", None), NEEDED[protocol]
     if records and not any(map(HOLDS[what], records)):
         raise DatasetError(
             f"{protocol} judges by {NEEDS[what]}, and no sample of {name_of(data)} has that: {HAVE[what]}."
         )
+
+
+def protocols_for(data: Sequence) -> list[str]:
+    """The protocols that a dataset, opened by its name, has everything for."""
+    known = {what for what in HOLDS if any(map(HOLDS[what], data.records))}
+    asked = {"label", "masks"} if data.prompts is None else set()  # by the names of classes
+    return [name for name, what in NEEDED.items() if what in known - asked]
 
 
 def name_of(data: object) -> str:

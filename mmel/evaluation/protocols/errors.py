@@ -49,7 +49,7 @@ class Errors:
 
     def prepare(self, clip: Clip, data) -> None:
         """Nothing: every sample stands by itself. Raises `DatasetError` where none is of the bundled world."""
-        check_data("errors", data, "scene")
+        check_data("errors", data)
 
     def measure_batches(self, clip: Clip, state: None, batches: Sequence[Batch]) -> list[list[Findings]]:
         """Pictures and texts are embedded once for all rows; a group whose maps fail has no numbers."""

@@ -43,7 +43,7 @@ class Localisation:
         """The class ensembles of the dataset, which ask for things by name."""
         if getattr(data, "prompts", None) is None or getattr(data, "classes", None) is None:
             raise DatasetError(f"localisation asks for classes by name, and {name_of(data)} has none: {HAVE['masks']}.")
-        check_data("localisation", data, "masks")
+        check_data("localisation", data)
         return Asked(class_embeds(clip, data.prompts), {name: place for place, name in enumerate(data.classes)})
 
     def measure(self, clip: Clip, state: Asked, example, row: Row, seed: int) -> Iterator[Measurement]:

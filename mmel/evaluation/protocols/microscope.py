@@ -34,7 +34,7 @@ class Microscope:
 
     def prepare(self, clip: Clip, data) -> Classes:
         """The class ensembles, as of Table 2."""
-        check_data("microscope", data, "label")
+        check_data("microscope", data)
         return classes_of("microscope", clip, data)
 
     def measure(self, clip: Clip, state: Classes, example, row: Row, seed: int) -> Iterator[Measurement]:

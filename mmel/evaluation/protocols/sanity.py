@@ -79,7 +79,7 @@ class Sanity:
 
     def prepare(self, clip: Clip, data) -> dict[str, tuple[Climb, ...]]:
         """What is drawn anew for each rung of each order, the trained model left out."""
-        check_data("sanity", data, "captions")
+        check_data("sanity", data)
         names = [step.name for step in ladder(clip, self.tower)]
         wanted = self.steps or list(dict.fromkeys([*names[:: self.every], names[-1]]))
         return {order: climbs(clip, order, self.tower, wanted) for order in self.orders}

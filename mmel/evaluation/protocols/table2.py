@@ -80,7 +80,7 @@ class Table2:
 
     def prepare(self, clip: Clip, data) -> Classes:
         """The class ensembles, from the dataset's own prompts."""
-        check_data("table2", data, "label")
+        check_data("table2", data)
         return self.classes or classes_of("table2", clip, data)
 
     def measure(self, clip: Clip, state: Classes, example, row: Row, seed: int) -> Iterator[Measurement]:

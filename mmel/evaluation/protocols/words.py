@@ -29,7 +29,7 @@ class Words:
 
     def prepare(self, clip: Clip, data) -> None:
         """Nothing: every sample stands by itself. Raises `DatasetError` where none is of the bundled world."""
-        check_data("words", data, "scene")
+        check_data("words", data)
 
     def measure(self, clip: Clip, state: None, example, row: Row, seed: int) -> Iterator[Measurement]:
         """Each score's mean over the captions of one picture; `steps` are the captions."""
