@@ -32,11 +32,12 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Block:
-    """One table: `lines` are as long as `head`."""
+    """One table: `lines` are as long as `head`, and the first `words` columns are no numbers."""
 
     title: str
     head: list[str]
     lines: list[list[Entry]]
+    words: int = 1
 
 
 @dataclass(frozen=True)
@@ -164,25 +165,23 @@ def failures_of(results: Mapping) -> list[str]:
 
 
 def _block(results: Mapping, modality: str, columns: Sequence[Mapping], reported: Mapping) -> Block:
-    head, lines, times = ["row", "paper's row", "samples", "failed"], [], scale_of(results)
-    shown = {
-        column["metric"]: any(paper_cell(row["name"], column, reported) for row in results["header"]["rows"])
-        for column in columns
-    }
+    rows, times = [row["name"] for row in results["header"]["rows"]], scale_of(results)
+    shown = {column["metric"]: any(paper_cell(row, column, reported) for row in rows) for column in columns}
+    names = ["row", *["paper's row"] * any(shown.values())]
+    head, lines = [*names, "samples", "failed"], []
     for column in columns:
         title = f"{column['metric']}{ARROWS[column['higher_is_better']]}"
         head += [f"{title} reported"] * shown[column["metric"]] + [title]
-    for row in (row["name"] for row in results["header"]["rows"]):
-        cells = [column["rows"][row] for column in columns if row in column["rows"]]
-        count = max((cell["count"] for cell in cells), default=0)
-        line = [row, paper_name(row) if any(shown.values()) else "", str(count), str(failed_of(row, results))]
-        line = [Entry(text) for text in line]
+    for row in rows:
+        count = max((column["rows"][row]["count"] for column in columns if row in column["rows"]), default=0)
+        line = [row, paper_name(row)][: len(names)]
+        line = [Entry(text) for text in [*line, str(count), str(failed_of(row, results))]]
         for column in columns:
             if shown[column["metric"]]:
                 line.append(Entry(str(paper_cell(row, column, reported) or "")))
             line.append(_entry(column["rows"].get(row), times))
         lines.append(line)
-    return Block(modality, head, lines)
+    return Block(modality, head, lines, len(names))
 
 
 def _entry(cell: Mapping | None, times: int) -> Entry:
