@@ -189,7 +189,13 @@ def test_every_row_of_the_tables_passes():
 
 @pytest.mark.parametrize(
     "arguments",
-    [("table2", "--set", "path=exakt"), ("table1", "--set", "runs=0")],
+    [
+        ("table2", "--set", "path=exakt"),
+        ("table1", "--set", "runs=0"),
+        ("table1", "--threads", "0"),
+        ("table1", "--samples", "0"),
+        ("table2", "--set", "shorter_side=0"),
+    ],
 )
 def test_the_command_line_ends_with_2(arguments, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:

@@ -79,9 +79,9 @@ class Job:
             (hook(self.protocol, "check_row") or check_row)(row)
         if check_rows := hook(self.protocol, "check_rows"):
             check_rows(self.rows)
-        for name, least in {"readers": 0, "together": 1}.items():
+        for name, least in {"readers": 0, "together": 1, "threads": 1}.items():
             value = getattr(self, name)
-            if not (name == "readers" and value is None) and (not isinstance(value, int) or value < least):
+            if not (name != "together" and value is None) and (not isinstance(value, int) or value < least):
                 raise BadSetting(f"{name} is a whole number from {least} on; got {value!r}.")
         for name in self.counts or {}:
             if name not in names:

@@ -121,6 +121,8 @@ def rows(names: Iterable[str] | str = "all", *, samples: Mapping[str, int] | int
     limits = dict(FULL)
     if samples is not None:
         limits |= samples if isinstance(samples, Mapping) else {"rise": samples, "kernel_shap": samples}
+    if wrong := [each for each in limits.values() if each is not None and each < 1]:
+        raise BadSetting(f"samples, what a method may draw, is a whole number from 1 on; got {wrong[0]!r}.")
     return tuple(asked(name, limits) for name in names)
 
 
