@@ -236,6 +236,17 @@ def test_warnings_are_one_line_each_and_said_once(tmp_path, capsys, clip, monkey
     assert sum("emoji scenes" in line for line in err) == sum("'zebra'" in line for line in err) == 1
 
 
+def test_warnings_of_one_kind_are_few(tmp_path, capsys, clip, monkeypatch):
+    small = replace(clip, name="bundled", vocabulary=frozenset(TEXT.split()))
+    monkeypatch.setattr(mmel.clip, "load_clip", lambda *_, **__: small)
+    for side in range(70, 76):
+        picture(tmp_path / f"{side}.png", size=(side, 90))
+    assert run("explain", tmp_path, f"{TEXT} zebra", "--method", "random") == 0
+    err = capsys.readouterr().err.splitlines()
+    assert [sum(words in line for line in err) for words in ("emoji scenes", "'zebra'", "like these")] == [3, 1, 1]
+    assert len(err) == 5
+
+
 def test_a_text_over_the_context_shows_the_words_that_were_read(tmp_path, capsys, loaded, shown):
     assert run("explain", picture(tmp_path / "a.png"), "dog " * 90, "--method", "grad_eclip") == 0
     assert "75" in capsys.readouterr().err

@@ -188,6 +188,7 @@ def test_a_terminal_gets_the_same_words(folder):
         (("report", "nowhere", "--format", "html"), "unknown format 'html'"),
         (("evaluate", "--out", "x", "--set", "runs"), "written NAME=VALUE"),
         (("evaluate", "--out", "x", "--shard", "0/4"), "i from 1 to n"),
+        (("evaluate", "--out", "x", "--address", "auto"), "take engine ray"),
         (("evaluate", "--out", "x", "--protocol", "table22"), "did you mean table2"),
         (("evaluate", "--out", "x", "--dataset", "imagenet"), "say where it is with root"),
     ],

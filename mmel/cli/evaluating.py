@@ -61,7 +61,7 @@ def evaluate_command(
         str | None, typer.Option(metavar="ADDRESS", help="Of a Ray cluster: auto, HOST:PORT; else one is started here.")
     ] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="Processes or actors with a model each.")] = None,
-    cpus: Annotated[int, typer.Option(metavar="N", help="Cores of a Ray actor where there is no GPU.")] = 1,
+    cpus: Annotated[int, typer.Option(metavar="N", help="Cores of a Ray actor without a GPU, and its threads.")] = 1,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Of torch, in each worker.")] = None,
     resamples: Annotated[int, typer.Option(metavar="N", help="Of the bootstrap.")] = 2_000,
 ) -> None:
