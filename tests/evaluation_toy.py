@@ -75,6 +75,8 @@ class Tiny:
         value = float(torch.rand((), generator=torch.Generator().manual_seed(seed))) * state
         value += row.settings.get("shift", 0) + example.image.getpixel((0, 0))[0] / 1000
         trouble = row.settings.get("trouble")
+        if trouble == f"deadly {example.key}":
+            os.kill(os.getpid(), signal.SIGKILL)
         if trouble == "error" and int(example.key[-1]) % 3 == 0:
             raise RuntimeError("a tensor of another size")
         yield Measurement("image", METRICS[0], float("nan") if trouble == "nan" else value, [value, value / 2])
@@ -126,3 +128,22 @@ def peak_in_child(out: Path, count: int, peak: Path) -> None:
     """Leave the largest size, in MiB, that a run with large pictures and one cheap row had."""
     run(tiny_job(count, ROWS[:2], side=512), out, Plan(resamples=200))
     peak.write_text(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def begun(log: Path) -> list[str]:
+    """The samples that were begun, in order, with the process that did."""
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def wait_for(lines: int, log: Path, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while len(begun(log)) < lines:
+        assert time.monotonic() < end, f"{len(begun(log))} of {lines} samples were begun"
+        time.sleep(0.002)
+
+
+def kill_one(log: Path, after: int, killed: list[int]) -> None:
+    """SIGKILL to the process that began the sample of that number."""
+    wait_for(after, log, 300)
+    killed.append(int(begun(log)[after - 1].split()[1]))
+    os.kill(killed[0], signal.SIGKILL)

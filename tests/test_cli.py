@@ -119,6 +119,14 @@ def test_methods_stand_side_by_side_each_with_its_own_settings(tmp_path, monkeyp
     assert [each.words is None for each in panels] == [False, True, False]
 
 
+def test_settings_in_brackets_are_of_one_panel(tmp_path, capsys, loaded, shown):
+    methods = ("--method", "grad_eclip[layers=2]", "--method", "grad_eclip[layers=1,heads=1]", "--method", "legrad")
+    assert run("explain", picture(tmp_path / "a.png"), TEXT, *methods, "--set", "layers=3") == 0
+    ((_, panels, _),) = shown
+    assert [each.name for each in panels] == ["grad_eclip[layers=2]", "grad_eclip[layers=1,heads=1]", "legrad"]
+    assert not np.array_equal(panels[0].map, panels[1].map)
+
+
 def test_model_options_are_passed_on(tmp_path, loaded):
     source = picture(tmp_path / "a.png")
     options = ("--model", "ViT-B-16", "--pretrained", "openai", "--device", "cpu", "--precision", "bf16")
@@ -170,6 +178,9 @@ BAD_LINES = {
     "form": (["--method", "grad_eclip", "--set", "layers"], "NAME=VALUE"),
     "tensor": (["--method", "rise", "--set", "masks=[1]"], "null"),
     "suffix": (["-o", "result.txt"], ".png"),
+    "brackets": (["--method", "grad_eclip[layer=1]"], "settings of grad_eclip: layers=1, heads=none"),
+    "two": (["--method", "rise[cells=4],random"], "write NAME[SETTING=VALUE,...]"),
+    "row": (["--method", "grad_eclip_one_head[layers=2]"], "grad_eclip"),
 }
 
 
@@ -223,6 +234,17 @@ def test_warnings_are_one_line_each_and_said_once(tmp_path, capsys, clip, monkey
     err = capsys.readouterr().err.splitlines()
     assert len(err) == 2 and all(line.startswith("warning: ") for line in err)
     assert sum("emoji scenes" in line for line in err) == sum("'zebra'" in line for line in err) == 1
+
+
+def test_warnings_of_one_kind_are_few(tmp_path, capsys, clip, monkeypatch):
+    small = replace(clip, name="bundled", vocabulary=frozenset(TEXT.split()))
+    monkeypatch.setattr(mmel.clip, "load_clip", lambda *_, **__: small)
+    for side in range(70, 76):
+        picture(tmp_path / f"{side}.png", size=(side, 90))
+    assert run("explain", tmp_path, f"{TEXT} zebra", "--method", "random") == 0
+    err = capsys.readouterr().err.splitlines()
+    assert [sum(words in line for line in err) for words in ("emoji scenes", "'zebra'", "like these")] == [3, 1, 1]
+    assert len(err) == 5
 
 
 def test_a_text_over_the_context_shows_the_words_that_were_read(tmp_path, capsys, loaded, shown):

@@ -103,6 +103,9 @@ def test_templates_are_openais_unless_the_root_has_its_own(copy):
     (copy / "templates.txt").write_text("a photo of a tench\n")
     with pytest.raises(DatasetError, match=r"each line of templates\.txt should have {}"):
         open_dataset("imagenet", root=copy)
+    (copy / "templates.txt").write_text("a photo of a {}.\n", encoding="utf-16")
+    with pytest.raises(DatasetError, match=r"templates\.txt cannot be read as text in UTF-8"):
+        open_dataset("imagenet", root=copy)
     (copy / "templates.txt").unlink()
     data = open_dataset("imagenet", root=copy)
     made = tuple(template("tench") for template in open_clip.OPENAI_IMAGENET_TEMPLATES)

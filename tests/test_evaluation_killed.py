@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import multiprocessing
 import os
 import random
@@ -13,9 +12,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from evaluation_toy import DEADLY, LOG, ROWS, TINY, peak_in_child, run_in_child, tiny_job
+from evaluation_toy import DEADLY, LOG, ROWS, TINY, begun, kill_one, peak_in_child, run_in_child, tiny_job, wait_for
 
-from mmel.errors import EvaluationError, MissingExtra, UnknownName
+from mmel.errors import EvaluationError, UnknownName
 from mmel.evaluation import Plan, crews, run
 from mmel.evaluation.job import ModelName
 
@@ -39,18 +38,6 @@ def children(monkeypatch):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["evaluation_toy"])
     return context
-
-
-def begun(log: Path) -> list[str]:
-    """The samples that were begun, in order, with the process that did."""
-    return log.read_text().splitlines() if log.exists() else []
-
-
-def wait_for(lines: int, log: Path, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while len(begun(log)) < lines:
-        assert time.monotonic() < end, f"{len(begun(log))} of {lines} samples were begun"
-        time.sleep(0.002)
 
 
 def test_killed_at_random_points_it_goes_on_and_gives_the_same_bytes(tmp_path, log, children):
@@ -95,13 +82,6 @@ def test_memory_does_not_grow_with_the_samples(tmp_path, children):
     assert peaks[1] - peaks[0] < 120, peaks
 
 
-def kill_one(log: Path, after: int, killed: list[int]) -> None:
-    """SIGKILL to the process that began the sample of that number."""
-    wait_for(after, log, 300)
-    killed.append(int(begun(log)[after - 1].split()[1]))
-    os.kill(killed[0], signal.SIGKILL)
-
-
 @pytest.fixture
 def alone(tmp_path):
     """The bytes of a run of one process, on the model that others load by its name."""
@@ -140,25 +120,3 @@ def test_a_shard_that_kills_every_worker_is_named(tmp_path, log, monkeypatch, ch
 def test_errors_of_a_worker_come_as_they_were_raised(tmp_path, children):
     with pytest.raises(UnknownName, match="unknown model 'bundeld': did you mean"):
         run(tiny_job(2, model=ModelName("bundeld", None, "cpu")), tmp_path, Plan(workers=2, **FEW))
-
-
-def test_ray_with_a_worker_killed_gives_the_same_bytes(tmp_path, log, monkeypatch, children, request):
-    """Where Ray is not installed, the error says what to install."""
-    job, plan = tiny_job(COUNT, model=BUNDLED, pause=0.01), Plan(shard_size=SIZE, workers=2, engine="ray", **FEW)
-    if importlib.util.find_spec("ray") is None:
-        with pytest.raises(MissingExtra, match=r"pip install 'mmel\[cluster\]'"):
-            run(job, tmp_path / "ray", plan)
-        return
-    alone = request.getfixturevalue("alone")
-    log.unlink(missing_ok=True)
-    monkeypatch.setenv("RAY_worker_niceness", "0")  # else a busy machine starves them
-    killed: list[int] = []
-    killer = threading.Thread(target=kill_one, args=(log, 8, killed), daemon=True)
-    killer.start()
-    run(job, tmp_path / "ray", plan)
-    killer.join()
-    workers = {int(line.split()[1]) for line in begun(log)}
-    assert killed[0] in workers and os.getpid() not in workers and len(workers) >= 3
-    times = Counter(line.split()[0] for line in begun(log))
-    assert len(times) == COUNT and sum(times.values()) - COUNT <= SIZE
-    assert (tmp_path / "ray" / "results.json").read_bytes() == alone

@@ -12,7 +12,7 @@ from evaluation_toy import METRICS, ROWS, Pictures, Tiny, tiny_clip, tiny_job
 from rich.console import Console
 
 from mmel.cli import main
-from mmel.errors import EvaluationError
+from mmel.errors import EvaluationError, MmelError
 from mmel.evaluation import Plan, reporting, run, writing
 from mmel.evaluation.paper import read_reported
 from mmel.evaluation.protocols import PROTOCOLS
@@ -52,7 +52,9 @@ def toys(monkeypatch):
     monkeypatch.setattr("mmel.evaluation.job.open_dataset", lambda name, root, count: Pictures(count))
     monkeypatch.setattr("mmel.evaluation.job.load_clip", lambda *_, **__: tiny_clip())
     named = {row.name: row for row in ROWS}
-    monkeypatch.setattr("mmel.evaluation.job.rows_named", lambda name, samples: (named[name],))
+    monkeypatch.setattr(
+        "mmel.evaluation.job.rows_named", lambda names, samples: [named[name.strip()] for name in names.split(",")]
+    )
 
 
 def test_evaluate_prints_the_table_and_exits_by_failures(said, toys, tmp_path):
@@ -88,6 +90,9 @@ def test_report_in_each_format(said, folder, format):
         assert float(line["mean"]) == better["mean"] and float(line["difference"]) == better["versus"]["mean"]
         nan = [each for each in csv.DictReader(io.StringIO(out)) if each["row"] == "nan"]
         assert nan and all("not a finite number" in each["reason"] for each in nan if each["metric"] == METRICS[0])
+        assert {(each["samples"], each["failures"], each["mean"]) for each in nan if each["metric"] == METRICS[0]} == {
+            ("0", "12", "")
+        }
         assert line["best"] == "True" and line["reason"] == "" and line["reported"] == "" and int(line["samples"]) == 12
         return
     cell = f"{better['mean']:.3f} [{better['low']:.3f}, {better['high']:.3f}]"
@@ -100,7 +105,9 @@ def test_report_in_each_format(said, folder, format):
         assert r"no\_text" in out and out.count(r"\begin{tabular}") == out.count(r"\end{tabular}") == 2
     if format == "markdown":
         tables = [line for line in out.splitlines() if line.startswith("|")]
-        assert len(tables) == 2 * (2 + len(ROWS)) and {line.count("|") for line in tables} == {6}
+        assert len(tables) == 2 * (2 + len(ROWS)) and {line.count("|") for line in tables} == {
+            5
+        }  # no row of the paper's
 
 
 def test_the_papers_numbers_stand_beside_ours_marked(tmp_path, said):
@@ -144,6 +151,15 @@ def fake_results(protocol, columns, modality="image"):
     }  # fmt: skip
 
 
+def test_a_row_that_always_failed_says_so_in_every_format(folder):
+    """In the column, not only below the table; a dash is no failure."""
+    results = reporting.read_results(folder)
+    for block in reporting.report_of(results).blocks:
+        lines = {line[0].text: dict(zip(block.head, line, strict=True)) for line in block.lines}
+        failed = {row: (line["samples"].text, line["failed"].text) for row, line in lines.items()}
+        assert failed["nan"][1] == "12" and failed["sometimes"] == ("7", "5") and failed["no_text"][1] == "0"
+
+
 def test_bold_and_star_only_where_the_intervals_say_so(folder):
     results = reporting.read_results(folder)
     best = [row for column in results["columns"] for row, cell in column["rows"].items() if cell["best"]]
@@ -172,6 +188,7 @@ def test_a_terminal_gets_the_same_words(folder):
         (("report", "nowhere", "--format", "html"), "unknown format 'html'"),
         (("evaluate", "--out", "x", "--set", "runs"), "written NAME=VALUE"),
         (("evaluate", "--out", "x", "--shard", "0/4"), "i from 1 to n"),
+        (("evaluate", "--out", "x", "--address", "auto"), "take engine ray"),
         (("evaluate", "--out", "x", "--protocol", "table22"), "did you mean table2"),
         (("evaluate", "--out", "x", "--dataset", "imagenet"), "say where it is with root"),
     ],
@@ -179,6 +196,26 @@ def test_a_terminal_gets_the_same_words(folder):
 def test_what_cannot_be_is_one_message(said, arguments, says):
     code, _, err = said(*arguments)
     assert code == 2 and says in " ".join(err.split()) and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "text", ["image,caption\na.png,a dog\n", "table,row,metric,value,deviation\n1,MMEL,x,high,\n", "\x89PNG"]
+)
+def test_another_csv_is_not_the_papers(tmp_path, text):
+    (tmp_path / "other.csv").write_text(text, encoding="latin-1")
+    with pytest.raises(MmelError, match=r"no CSV of the paper's tables: .*columns table|cannot be read"):
+        read_reported(tmp_path / "other.csv", 1)
+
+
+def test_rows_that_failed_alike_share_a_line():
+    results = fake_results("table1", {"confidence_drop": dict.fromkeys(("rise", "m2ib", "random"), 0.5)})
+    one = {"reason": "half a file.", "count": 7, "samples": ["a", "b"]}
+    other = {"row": "m2ib", "reason": "no map", "count": 1, "samples": ["c"]}
+    results["failures"] = [*({"row": row} | one for row in ("rise", "m2ib", "random")), other]
+    told = ["failed, every row: 7 (a, b, ...): half a file.", "failed, m2ib: 1 (c): no map"]
+    assert reporting.failures_of(results) == told
+    del results["failures"][1]
+    assert reporting.failures_of(results)[0] == "failed, rise, random: 7 (a, b, ...): half a file."
 
 
 def test_damaged_results_say_what_to_do(tmp_path):
@@ -196,4 +233,5 @@ def test_a_run_of_dashes_alone_says_why(tmp_path, said):
     assert "no_text: compares patches" in notes and "nan: " in notes and "not a finite number" in notes
     lines = list(csv.DictReader(io.StringIO(writing.csv_text(results, {}))))
     assert [line["row"] for line in lines] == ["no_text", "nan"] and all(line["reason"] for line in lines)
+    assert [(line["samples"], line["failures"]) for line in lines] == [("0", "0"), ("0", "1")]
     assert "compares patches" in writing.latex(reporting.report_of(results))

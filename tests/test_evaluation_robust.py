@@ -8,15 +8,20 @@ from dataclasses import replace
 
 import pytest
 from evaluation_toy import tiny_job
+from PIL import Image
 
 import mmel
 from mmel.cli import main
 from mmel.data import open_dataset
 from mmel.errors import DatasetError, EvaluationError, ImageError, MmelError
 from mmel.evaluation import Plan, Row, reporting, run
+from mmel.evaluation.crews import Alone
 from mmel.evaluation.header import plain
 from mmel.evaluation.job import DataName, Job, ModelName
+from mmel.evaluation.measuring import measure_shard
+from mmel.evaluation.parts import Folder, Shard
 from mmel.evaluation.protocols import PROTOCOLS
+from mmel.evaluation.protocols.checking import NEEDED, protocols_for
 from mmel.evaluation.rows import CONTROLS, ROWS, TABLES, check_row, described, row_of
 from mmel.methods import METHODS
 
@@ -184,7 +189,13 @@ def test_every_row_of_the_tables_passes():
 
 @pytest.mark.parametrize(
     "arguments",
-    [("table2", "--set", "path=exakt"), ("table1", "--set", "runs=0")],
+    [
+        ("table2", "--set", "path=exakt"),
+        ("table1", "--set", "runs=0"),
+        ("table1", "--threads", "0"),
+        ("table1", "--samples", "0"),
+        ("table2", "--set", "shorter_side=0"),
+    ],
 )
 def test_the_command_line_ends_with_2(arguments, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
@@ -200,6 +211,72 @@ def test_a_dataset_without_classes_is_an_error_of_the_run(clip, protocol):
     data = Holed(open_dataset("scenes/classes", count=2), 5)
     with pytest.raises(DatasetError, match="classes"):
         mmel.evaluate(protocol, data, clip=clip, rows=["random"])
+
+
+@pytest.mark.parametrize(
+    ("protocol", "kind", "says"),
+    [
+        ("table2", "scenes/pairs", r"table2 judges by the true class.*scenes/pairs.*labels\.csv \(image,class\)"),
+        ("microscope", "scenes/pairs", "microscope judges by the true class"),
+        ("table2", "captions", "table2 judges by the true class.*folder"),
+        ("table1", "labels", r"table1 judges by each picture's caption.*captions\.csv \(image,caption\)"),
+        ("sanity", "labels", "sanity judges by each picture's caption"),
+        ("localisation", "labels", "localisation judges by exact masks.*take scenes/pairs, coco-objects, or masks"),
+        ("words", "captions", "words judges by the exact masks and words of the bundled world"),
+        ("errors", "captions", "errors judges by the exact masks and words"),
+    ],
+)
+def test_what_every_sample_lacks_is_one_error_at_the_start(clip, tmp_path, protocol, kind, says):
+    if kind.startswith("scenes/"):
+        data = {"dataset": kind, "count": 3}
+    else:
+        column = {"captions": "caption", "labels": "class"}[kind]
+        (tmp_path / f"{kind}.csv").write_text(f"image,{column}\na.png,dog\nb.png,car\n")
+        data = {"dataset": "folder", "root": str(tmp_path)}
+    with pytest.raises(DatasetError, match=says):
+        mmel.evaluate(protocol, clip=clip, rows=["random"], out=tmp_path / "run", **data)
+    assert not list((tmp_path / "run").glob("part-*"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "fit"),
+    [
+        ("caption", ["table1", "table3", "sanity", "swaps"]),
+        ("class", ["table2", "microscope"]),
+        ("caption,class", ["table1", "table2", "table3", "microscope", "sanity", "swaps"]),
+    ],
+)
+def test_data_check_says_what_a_folder_is_for(tmp_path, capsys, columns, fit):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "table.csv").write_text(f"image,{columns}\na.png{',dog' * len(columns.split(','))}\n")
+    assert protocols_for(open_dataset("folder", root=tmp_path)) == fit
+    with pytest.raises(SystemExit):
+        main(["data", "check", "folder", "--root", str(tmp_path)])
+    assert f"  for      mmel evaluate --protocol {' or '.join(fit)}\n" in capsys.readouterr().out
+
+
+def test_the_bundled_world_is_for_what_its_splits_hold():
+    pairs, classes = (protocols_for(open_dataset(name, count=2)) for name in ("scenes/pairs", "scenes/classes"))
+    assert set(classes) - set(pairs) == {"table2", "microscope"} and {"words", "errors", "localisation"} < set(pairs)
+    assert set(NEEDED) == set(PROTOCOLS)
+
+
+def test_a_run_that_stopped_before_its_first_part_makes_room_for_another(tmp_path):
+    """Its header alone refuses nothing; a part does, and so does a header that came between."""
+    run_of = {pause: tiny_job(3, pause=pause) for pause in (0.0, 0.001)}
+    broken = tiny_job(3, pause=0.5, broken=(0,))
+    folder = Folder(tmp_path)
+    folder.open(Alone(broken).header)
+    assert run(run_of[0.0], tmp_path, Plan(**FEW)).results
+    with pytest.raises(EvaluationError, match="belongs to another run"):
+        run(run_of[0.001], tmp_path, Plan(**FEW))
+    other = Folder(tmp_path / "two")
+    other.open(Alone(run_of[0.0]).header)
+    other.open(Alone(broken).header)
+    table = measure_shard(Alone(run_of[0.0]).worker, range(3))
+    with pytest.raises(EvaluationError, match=r"belongs to another run(.|\n)*pause: 0.5 there, 0.0 here"):
+        other.put(Shard(0, 3), table, Alone(run_of[0.0]).header)
+    assert not other.parts()
 
 
 def test_other_reducers_reduce_a_finished_run_again(tmp_path):

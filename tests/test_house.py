@@ -89,6 +89,7 @@ def test_the_lock_meets_what_the_project_asks_for():
         *PROJECT["dependencies"],
         *PROJECT["optional-dependencies"]["book"],
         *PROJECT["optional-dependencies"]["test"],
+        *PROJECT["optional-dependencies"]["cluster"],
     ]
     for wish in map(Requirement, asked):
         pin = locked[canonicalize_name(wish.name)]
@@ -109,6 +110,7 @@ def test_the_lock_is_closed(python, place):
         *PROJECT["dependencies"],
         *PROJECT["optional-dependencies"]["book"],
         *PROJECT["optional-dependencies"]["test"],
+        *PROJECT["optional-dependencies"]["cluster"],
     ]
     waiting, seen, missing = [Requirement(wish) for wish in asked], set(), set()
     while waiting:

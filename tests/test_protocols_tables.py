@@ -164,7 +164,10 @@ def test_cells_bold_and_star_need_certainty():
     assert beside.cell_text(None) == "\N{EN DASH}"
     drawn = beside.panels_of({"confidence_drop": found}, {"confidence_drop": "Drop"})
     assert drawn["better"] == {"Drop": "left"} and "low" in drawn["certain"]["Drop"]
-    assert len(forest(**drawn).axes) == 1
+    (axes,) = forest(**drawn).axes
+    neither = beside.panels_of({"ssim": found}, {"ssim": "Likeness"})
+    assert neither["better"] == {"Likeness": ""}
+    assert len(axes.patches) == 1 and not forest(**neither).axes[0].patches  # the side that is better
 
 
 def test_differences_are_paired_named_and_marked_by_direction():

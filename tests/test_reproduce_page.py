@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import typer
 from PIL import Image
+from ray.scripts.scripts import cli as ray
 
 from mmel.cli import app
 from mmel.data import open_dataset
@@ -46,6 +47,8 @@ def known(line: str) -> None:
         command.make_context("mmel", list(rest))  # raises for an option or argument that is not there
         if "--methods" in rest:
             rows(rest[rest.index("--methods") + 1])
+    elif first == "ray":
+        ray.commands[rest[0]].make_context("ray", rest[1:])
     elif first == "cp":
         assert (ROOT / rest[0]).exists() and rest[1] in (ROOT / ".gitignore").read_text().split(), line
     else:
@@ -61,7 +64,7 @@ def test_every_command_exists(line):
     "line",
     [
         "make reproduced", "make book PROFILE=ful", "make book PROFIL=full", "mmel explian a b", "cp a b", "mmle data",
-        "mmel data check folder --roots x", "mmel data check",
+        "mmel data check folder --roots x", "mmel data check", "ray begin", "ray start --heads",
     ],
 )  # fmt: skip
 def test_a_command_that_does_not_exist_is_seen(line):

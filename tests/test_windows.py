@@ -20,7 +20,7 @@ from mmel.evaluation import rows
 from mmel.evaluation.protocols import editing, localisation, microscope, scoring, table2
 from mmel.evaluation.protocols.seeing import cropped, uncropped
 from mmel.loading.images import seen
-from mmel.loading.windows import own_size_pixels, resized, window_of
+from mmel.loading.windows import SHORTEST, own_size_pixels, resized, smaller, window_of
 from mmel.types import Example, Window
 
 SIZES = [(375, 500), (500, 333), (64, 128), (129, 64), (63, 101), (227, 226), (226, 227), (112, 112), (1, 3)]
@@ -222,3 +222,37 @@ def test_a_soft_mask_is_empty_around_its_window():
     for wrong in ((0, 2, 4, 9), (2, 2, 2, 6), (-1, 0, 4, 4), (0, 2, 4), (0, 2, 4, 6.0), 4, (0, 2, 4, True)):
         with pytest.raises(BadSetting, match="window"):
             metrics.deletion_edits(np.zeros((4, 8, 3), np.uint8), torch.eye(4), window=wrong)
+
+
+def test_the_official_protocol_makes_a_large_picture_smaller_first(toy):
+    """As if the smaller picture were the sample's own; `full` goes on with the picture itself."""
+    picture, classes = arrays("inputs")["i1__rgb"], torch.tensor(arrays("features")["zero_shot_weights"].T)
+    picture = Image.fromarray(np.kron(picture, np.ones((3, 3, 1), np.uint8)))  # 192 x 288
+    small = picture.resize((int(288 / (192 / 100)), 100))
+    state, row = table2.Classes(classes, 100.0), rows.row_of("grad_eclip_one_head")
+
+    def found(protocol, image):
+        return [each for each in protocol.measure(toy, state, Example("1", image, label=3), row, 5)]
+
+    both = table2.Table2(path="exact", shorter_side=100)
+    asks = both.ask(toy, state, Example("1", picture, label=3), row, 5).asks
+    assert {(ask.image.size, ask.window) for ask in asks} == {
+        ((150, 100), (0, 0, 100, 150)),
+        ((288, 192), (0, 48, 192, 240)),
+    }
+    apart = {name: replace(both, protocols=(name,), shorter_side=None) for name in both.protocols}
+    wanted = {each[:2]: each for each in [*found(apart["official"], small), *found(apart["full"], picture)]}
+    assert {each[:2]: each for each in found(both, picture)} == wanted
+    whole = found(apart["official"], picture)
+    assert [each.steps for each in whole] != [wanted[each[:2]].steps for each in whole]
+    assert [each[:2] for each in found(both, picture)] == [each[:2] for each in found(both, small)]
+
+
+def test_pictures_of_the_scripts_size_stay_as_they_are():
+    for size, wanted in (((640, 900), (640, 900)), ((1300, 1000), (832, 640)), ((641, 641), (640, 640))):
+        picture = Image.new("RGB", size)
+        made = smaller(picture, SHORTEST)
+        assert made.size == wanted and (made is picture) == (size == wanted)
+    assert table2.Table2().shorter_side == SHORTEST == 640
+    with pytest.raises(BadSetting, match="shorter_side of table2 is from 1 on"):
+        table2.Table2(shorter_side=0)

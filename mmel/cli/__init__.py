@@ -67,7 +67,9 @@ def explain_command(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="One of `mmel methods` (default: mmel); repeat it to see several side by side."
+            metavar="NAME",
+            help="One of `mmel methods` (default: mmel), with settings where wanted: 'm2ib[beta=1]'; repeat it to see "
+            "several side by side.",
         ),
     ] = None,
     scene: Annotated[

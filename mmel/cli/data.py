@@ -40,6 +40,12 @@ def check_command(
         typer.echo(f"  {'ok     ' if each.good else 'MISSING'}  {each.what}: {each.found}")
         if each.source:
             typer.echo(f"           from {each.source}")
+    if all(each.good or each.usable for each in findings):
+        from ..data import open_dataset
+        from ..evaluation.protocols.checking import protocols_for
+
+        if fit := protocols_for(open_dataset(dataset, root=root)):
+            typer.echo(f"  for      mmel evaluate --protocol {' or '.join(fit)}")
     if source:
         typer.echo(f"  terms    {source.terms}")
     if not all(each.good for each in findings):

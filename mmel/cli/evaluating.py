@@ -25,7 +25,14 @@ def evaluate_command(
     ] = "scenes/classes",
     root: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where the dataset is.")] = None,
     count: Annotated[int | None, typer.Option(metavar="N", help="The first N samples; else all.")] = None,
-    methods: Annotated[str, typer.Option(metavar="NAMES", help="all, or names of rows with commas between.")] = "all",
+    methods: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="all; or rows or methods with commas between, each with settings where wanted: "
+            "'rise,m2ib[beta=1,n_samples=5]' (lists: 1+2+3).",
+        ),
+    ] = "all",
     model: Model = "bundled",
     pretrained: Pretrained = None,
     device: Device = "auto",
@@ -54,7 +61,7 @@ def evaluate_command(
         str | None, typer.Option(metavar="ADDRESS", help="Of a Ray cluster: auto, HOST:PORT; else one is started here.")
     ] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="Processes or actors with a model each.")] = None,
-    cpus: Annotated[int, typer.Option(metavar="N", help="Cores of a Ray actor where there is no GPU.")] = 1,
+    cpus: Annotated[int, typer.Option(metavar="N", help="Cores of a Ray actor without a GPU, and its threads.")] = 1,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Of torch, in each worker.")] = None,
     resamples: Annotated[int, typer.Option(metavar="N", help="Of the bootstrap.")] = 2_000,
 ) -> None:
@@ -68,8 +75,7 @@ def evaluate_command(
 
     plan = Plan(shard_size, share_of(shard), engine, workers, address, cpus, resamples)
     chosen = protocol_named(protocol, dict(map(setting, settings or ())))
-    names = "all" if methods == "all" else [name.strip() for name in methods.split(",") if name.strip()]
-    rows = rows_of(names, protocol, samples)
+    rows = rows_of(methods, protocol, samples)
     given = ModelName(model, pretrained, device, precision, scoring_of(scoring, batch))
     job = Job(chosen, rows, given, DataName(dataset, root, count), None, seed, threads, readers, together)
     with loading(model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from ..errors import MmelWarning
+
+SAME = re.compile(r"\d+|'[^']*',? ?")  # what differs between warnings of one kind
+MANY = 3  # of them that are shown
 
 
 def console() -> Console:
@@ -38,8 +42,11 @@ def loading(what: str) -> Iterator[None]:
 
 @contextmanager
 def one_line_warnings() -> Iterator[None]:
-    """Show each different warning of this package once, in one line, and those of others only where asked for (-W)."""
-    said = set()
+    """Show each different warning of this package once, in one line, and those of others only where asked for (-W).
+
+    Of those that differ in numbers and quoted words only (a warning for each of a thousand pictures), some.
+    """
+    said: dict[str, set[str]] = {}
     with warnings.catch_warnings():
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
@@ -49,9 +56,13 @@ def one_line_warnings() -> Iterator[None]:
         def show(message, category, *where, **how):
             if not issubclass(category, MmelWarning):
                 usual(message, category, *where, **how)
-            elif str(message) not in said:
-                said.add(str(message))
-                say(f"warning: {message}")
+            elif str(message) not in (alike := said.setdefault(SAME.sub("", str(message)), set())):
+                if len(alike) < MANY:
+                    say(f"warning: {message}")
+                elif len(alike) == MANY:
+                    say("warning: others like these are not shown.")
+                if len(alike) <= MANY:
+                    alike.add(str(message))
 
         warnings.showwarning = show
         yield

@@ -8,7 +8,7 @@ import os
 import types
 import typing
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,14 +60,44 @@ def jobs_of_folder(folder: Path, output: Path | None) -> list[Job]:
     return [Job(path, (output or folder) / f"{name}{MARK}.png") for path, name in zip(found, names, strict=True)]
 
 
-def chosen(methods: Sequence[str], written: Sequence[str]) -> dict[str, dict[str, object]]:
-    """The methods, each with those of the settings that it has; one that none of them has is an error."""
+class Ask(NamedTuple):
+    """A method with its settings, checked, and the title of its panel."""
+
+    title: str
+    method: str
+    settings: Mapping[str, object]
+
+
+def chosen(methods: Sequence[str], written: Sequence[str]) -> list[Ask]:
+    """The methods, each with those of the `written` settings that it has; one that none of them has is an error.
+
+    A name may bring its own settings in brackets, as for `mmel evaluate`: they come first.
+    """
     from ..methods import METHODS
 
-    for name in methods:
-        if name not in METHODS:
-            raise UnknownName("method", name, METHODS, "`mmel methods` lists them all.")
-    hints = {name: kinds(METHODS[name]) for name in methods}
+    asks = dict.fromkeys(map(bracketed, methods))
+    hints = {ask.method: kinds(METHODS[ask.method]) for ask in asks}
+    shared = shared_settings(hints, written)
+    return [ask._replace(settings={**shared[ask.method], **dict(ask.settings)}) for ask in asks]
+
+
+def bracketed(written: str) -> Ask:
+    """A method's name with the settings that stand in brackets behind it."""
+    from ..methods import METHODS
+
+    name = written.partition("[")[0].strip()
+    if name not in METHODS:
+        raise UnknownName("method", name, METHODS, "`mmel methods` lists them all.")
+    if name == written:
+        return Ask(name, name, ())
+    from ..evaluation.rows import Row, asked
+
+    row = asked(written, known=lambda name: Row(name, name))  # not the table's row of that name, which has settings
+    return Ask(row.name, row.method, tuple(row.settings.items()))
+
+
+def shared_settings(hints: Mapping[str, Mapping], written: Sequence[str]) -> dict[str, dict[str, object]]:
+    """For each method what `--set` gives it."""
     every = {key for keys in hints.values() for key in keys}
     asked: dict[str, dict[str, object]] = {name: {} for name in hints}
     for each in written:

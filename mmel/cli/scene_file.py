@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import NamedTuple
 
 from ..clip import Clip
 from ..figures import explanations, save
 from ..methods import explain
 from ..scenes import State, read_state
-from .plan import Job, chosen
+from .plan import Ask, Job, chosen
 from .work import panel
-
-
-class Ask(NamedTuple):
-    """One method with its settings, checked, and the title of its panel."""
-
-    title: str
-    method: str
-    settings: dict[str, object]
 
 
 def read(path: Path, methods: list[str], written: list[str]) -> tuple[State, list[Ask]]:
     """The state, and what is to be shown: the methods of the command line, or else those of the file."""
     state = read_state(path)
     if methods or not state.methods:
-        return state, [Ask(name, name, settings) for name, settings in chosen(methods or ["mmel"], written).items()]
+        return state, chosen(methods or ["mmel"], written)
     asks = []
     for title, method, settings in state.methods:
         own = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
-        asks.append(Ask(title, method, chosen([method], [*own, *written])[method]))
+        asks += [ask._replace(title=title) for ask in chosen([method], [*own, *written])]
     return state, asks
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import typer
@@ -16,7 +16,7 @@ from ..loading.images import read_image, seen
 from ..methods import explain
 from ..types import Attribution
 from .messages import console, say
-from .plan import Job
+from .plan import Ask, Job
 
 EVERY_PICTURE = (BadSetting, TextError, UnknownName, UnsupportedModality, UnsupportedModel)  # errors of no one picture
 
@@ -25,7 +25,7 @@ class Question(NamedTuple):
     """What is asked of every picture: the text, and the methods with their settings."""
 
     text: str
-    methods: Mapping[str, Mapping[str, object]]
+    methods: Sequence[Ask]
 
 
 def run_all(clip: Clip, jobs: Sequence[Job], question: Question) -> int:
@@ -55,10 +55,10 @@ def run_all(clip: Clip, jobs: Sequence[Job], question: Question) -> int:
 def run(clip: Clip, job: Job, question: Question) -> str:
     """Explain one picture and write the result; returns the line that says so."""
     picture = read_image(job.source)
-    found = [
-        explain(clip, picture, question.text, method=name, **settings) for name, settings in question.methods.items()
-    ]
-    panels = [panel(clip, question.text, each) for each in found]
+    panels = []
+    for title, method, settings in question.methods:
+        found = explain(clip, picture, question.text, method=method, **settings)
+        panels.append(panel(clip, question.text, found)._replace(name=title))
     save(explanations(seen(clip, picture), panels, text=question.text), job.target)
     return f"{job.target}  score {panels[0].score:.3f}"
 

@@ -58,7 +58,11 @@ def open_dataset(name: str, *, root: str | os.PathLike | None = None, count: int
 def _with_templates(data: Dataset, path: Path) -> Dataset:
     if data.classes is None or not path.is_file():
         return data
-    lines = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path.name} cannot be read as text in UTF-8 ({error}): save it again.") from error
+    lines = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not lines or any("{}" not in line for line in lines):
         raise DatasetError(f"each line of {path.name} should have {{}} where the class's name goes: {lines[:3]}.")
     return replace(data, templates=lines)

@@ -17,6 +17,7 @@ DIFFERENCES = (
     f"italic where the other one is, if the interval leaves 0 out and p < {LEVEL} after Holm's correction over the "
     "table."
 )
+SIDES = {True: "right", False: "left", None: ""}  # that are better
 Columns = Mapping[str, Mapping[str, Cell]]  # metric -> row -> cell
 
 
@@ -26,7 +27,7 @@ def columns_of(frame: pd.DataFrame, modality: str, metrics: Sequence[str], **how
 
 
 def panels_of(columns: Columns, titles: Mapping[str, str], times: float = 1.0) -> dict[str, dict]:
-    """What `mmel.figures.forest` draws: paired differences from the reference, and which side is better."""
+    """What `mmel.figures.forest` draws: paired differences from the reference, and which side is better, if one is."""
     panels, better, certain = {}, {}, {}
     for metric, title in titles.items():
         apart = {row: cell for row, cell in columns[metric].items() if cell.versus is not None}
@@ -34,7 +35,7 @@ def panels_of(columns: Columns, titles: Mapping[str, str], times: float = 1.0) -
             row: tuple(times * end for end in (cell.versus.low, cell.versus.mean, cell.versus.high))
             for row, cell in apart.items()
         }
-        better[title] = "right" if higher_is_better(metric) else "left"
+        better[title] = SIDES[higher_is_better(metric)]
         certain[title] = [row for row, cell in apart.items() if cell.p is not None and cell.p < LEVEL]
     return {"panels": panels, "better": better, "certain": certain}
 

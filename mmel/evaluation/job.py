@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -78,9 +79,9 @@ class Job:
             (hook(self.protocol, "check_row") or check_row)(row)
         if check_rows := hook(self.protocol, "check_rows"):
             check_rows(self.rows)
-        for name, least in {"readers": 0, "together": 1}.items():
+        for name, least in {"readers": 0, "together": 1, "threads": 1}.items():
             value = getattr(self, name)
-            if not (name == "readers" and value is None) and (not isinstance(value, int) or value < least):
+            if not (name != "together" and value is None) and (not isinstance(value, int) or value < least):
                 raise BadSetting(f"{name} is a whole number from {least} on; got {value!r}.")
         for name in self.counts or {}:
             if name not in names:
@@ -138,6 +139,6 @@ def rows_of(rows: str | Sequence[str | Row], protocol: str, samples=None) -> tup
     """Rows as given, by their names, or "all": those of the protocol's table where it has one, else every one."""
     if rows == "all":
         rows = TABLES.get(protocol, tuple(ROWS))
-    elif isinstance(rows, str):
-        rows = [rows]
-    return tuple(row if isinstance(row, Row) else rows_named(row, samples=samples)[0] for row in rows)
+    found = [rows] if isinstance(rows, str) else rows
+    named = ((each,) if isinstance(each, Row) else rows_named(each, samples=samples) for each in found)
+    return tuple(chain.from_iterable(named))

@@ -30,20 +30,27 @@ def read_reported(path: str | os.PathLike, table: int) -> dict[tuple[str, str], 
     """Every cell of table 1, 2 or 3 by its row and metric, in the paper's own units (Table 1: times 100)."""
     try:
         lines = list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise MmelError(
             f"the paper's tables, a CSV, were expected at {path}, which cannot be read ({error})."
         ) from error
-    found = {}
-    for line in lines:
-        if int(line["table"]) == table:
-            spread = float(line["deviation"]) if line["deviation"] else None
-            decimals = len(line["value"].partition(".")[2])
-            cell = Reported(line["row"], line["metric"], float(line["value"]), spread, decimals)
-            found[cell.row, cell.metric] = cell
+    try:
+        cells = [_reported(line) for line in lines if int(line["table"]) == table]
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise MmelError(
+            f"{path} is no CSV of the paper's tables: it should have the columns table, row, metric, value and "
+            "deviation, numbers in the first and the last two."
+        ) from error
+    found = {(cell.row, cell.metric): cell for cell in cells}
     if not found:
         raise MmelError(f"{path} has no table {table}: the paper has tables 1, 2 and 3.")
     return found
+
+
+def _reported(line: Mapping[str, str]) -> Reported:
+    spread = float(line["deviation"]) if line["deviation"] else None
+    decimals = len(line["value"].partition(".")[2])
+    return Reported(line["row"], line["metric"], float(line["value"]), spread, decimals)
 
 
 def reported_for(row: str, metric: str, cells: Mapping[tuple[str, str], Reported]) -> Reported | None:

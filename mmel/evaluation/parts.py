@@ -64,13 +64,17 @@ class Folder:
         self.path = Path(path)
 
     def open(self, header: Mapping[str, object]) -> None:
-        """Begin a run here, or go on with one of the same header; raises `EvaluationError` for another."""
+        """Begin a run here, or go on with one of the same header; raises `EvaluationError` for another.
+
+        A run that stopped before its first part had nothing to lose: another one takes its place.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EvaluationError(f"the folder {str(self.path)!r} cannot be made ({error.strerror}).") from error
         self._sweep()
-        if (there := self.header()) is not None:
+        begun = bool(self.parts()) or self.read("results.json") is not None
+        if (there := self.header() if begun else None) is not None:
             check_same(there, header, str(self.path))
         else:
             self.write("header.json", json.dumps(header, indent=1, ensure_ascii=False) + "\n")
@@ -111,6 +115,8 @@ class Folder:
 
     def put(self, shard: Shard, table: pa.Table, header: Mapping[str, object]) -> None:
         """Store a finished shard. Raises `EvaluationError` where another part was made from another shared state."""
+        if (there := self.header()) is not None:  # which another run may have put there, if this is the first part
+            check_same(there, header, str(self.path))
         text = _said(table.schema)
         for part in self.parts()[:1]:  # with which all others were compared
             if (there := _said(_read(part, lambda: pq.read_schema(part)))) != text:  # noqa: B023

@@ -48,6 +48,7 @@ def results_text(folder: Folder, header: Mapping[str, object], resamples: int) -
             for name in columns_of(folder)
         ],
         "failures": [_plain(each) for each in failures],
+        "failed": {row: int(count) for row, count in failed.groupby("row")["sample"].nunique().items()},
         "dashes": [_plain(each) for each in dashes],
     }
     return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -32,11 +32,12 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Block:
-    """One table: `lines` are as long as `head`."""
+    """One table: `lines` are as long as `head`, and the first `words` columns are no numbers."""
 
     title: str
     head: list[str]
     lines: list[list[Entry]]
+    words: int = 1
 
 
 @dataclass(frozen=True)
@@ -146,38 +147,41 @@ def reason_of(row: Mapping, modality: str, cell: Mapping | None, results: Mappin
     return next((each["reason"] for each in results["failures"] if each["row"] == row["name"]), "")
 
 
+def failed_of(row: str, results: Mapping) -> int:
+    """On how many samples a row failed, whether it has numbers of others or not."""
+    return results.get("failed", {}).get(row, 0)
+
+
 def failures_of(results: Mapping) -> list[str]:
-    """One line for each row and reason."""
-    lines = []
+    """One line for each reason and the samples that it befell, with the rows that had it."""
+    told: dict[tuple, list[str]] = {}
     for each in results["failures"]:
-        more = ", ..." if each["count"] > len(each["samples"]) else ""
-        lines.append(f"failed, {each['row']}: {each['count']} ({', '.join(each['samples'])}{more}): {each['reason']}")
+        told.setdefault((each["count"], tuple(each["samples"]), each["reason"]), []).append(each["row"])
+    every, lines = [row["name"] for row in results["header"]["rows"]], []
+    for (count, samples, reason), rows in told.items():
+        names = "every row" if rows == every and len(rows) > 1 else ", ".join(rows)
+        lines.append(f"failed, {names}: {count} ({', '.join(samples)}{', ...' * (count > len(samples))}): {reason}")
     return lines
 
 
 def _block(results: Mapping, modality: str, columns: Sequence[Mapping], reported: Mapping) -> Block:
-    head, lines, times = ["row", "paper's row", "samples", "failed"], [], scale_of(results)
-    shown = {
-        column["metric"]: any(paper_cell(row["name"], column, reported) for row in results["header"]["rows"])
-        for column in columns
-    }
+    rows, times = [row["name"] for row in results["header"]["rows"]], scale_of(results)
+    shown = {column["metric"]: any(paper_cell(row, column, reported) for row in rows) for column in columns}
+    names = ["row", *["paper's row"] * any(shown.values())]
+    head, lines = [*names, "samples", "failed"], []
     for column in columns:
         title = f"{column['metric']}{ARROWS[column['higher_is_better']]}"
         head += [f"{title} reported"] * shown[column["metric"]] + [title]
-    for row in (row["name"] for row in results["header"]["rows"]):
-        cells = [column["rows"][row] for column in columns if row in column["rows"]]
-        line = [row, paper_name(row) if any(shown.values()) else "", _most(cells, "count"), _most(cells, "failures")]
-        line = [Entry(text) for text in line]
+    for row in rows:
+        count = max((column["rows"][row]["count"] for column in columns if row in column["rows"]), default=0)
+        line = [row, paper_name(row)][: len(names)]
+        line = [Entry(text) for text in [*line, str(count), str(failed_of(row, results))]]
         for column in columns:
             if shown[column["metric"]]:
                 line.append(Entry(str(paper_cell(row, column, reported) or "")))
             line.append(_entry(column["rows"].get(row), times))
         lines.append(line)
-    return Block(modality, head, lines)
-
-
-def _most(cells: Sequence[Mapping], name: str) -> str:
-    return str(max((cell[name] for cell in cells), default=0))
+    return Block(modality, head, lines, len(names))
 
 
 def _entry(cell: Mapping | None, times: int) -> Entry:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from ..errors import UnknownName
+from ..errors import BadSetting, MmelError, UnknownName
 from ..methods import METHODS, OFFICIAL, check_settings, settings_of
 from ..methods.mmel_settings import LITERAL, WORKING, MmelSettings
+from ..methods.parts.settings import kinds_of
 from .protocol import Row
 
 ONE_HEAD = dict(OFFICIAL["grad_eclip"])  # the official block has a single head, whatever the model has
@@ -97,19 +99,32 @@ SAMPLING = {"rise": "n_masks", "kernel_shap": "n_samples", "m2ib": "n_samples"} 
 FULL = {"rise": 2000, "kernel_shap": 1024, "m2ib": 10}  # as in the official codes, or the method's own default
 
 
+BETWEEN = re.compile(r"[,\s]+(?![^\[]*\])")  # names; what stands in brackets belongs to one of them
+NAMED = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<settings>[^\[\]]+)\])?")
+VALUES = {"true": True, "false": False, "none": None}
+WHOLE, NUMBER, WORD = r"-?\d+", r"-?(\d+\.?\d*|\.\d+)([eE]-?\d+)?", r"[A-Za-z_][\w.-]*"
+GRAMMAR = (
+    "write NAME[SETTING=VALUE,...], such as m2ib[beta=1,n_samples=5]; a value is a number, true, false, none, a word, "
+    "or several with + between them."
+)
+
+
 def rows(names: Iterable[str] | str = "all", *, samples: Mapping[str, int] | int | None = None) -> tuple[Row, ...]:
     """Rows by their names (a list, or with commas between them), or of a table ("table1"), or all of them.
 
+    A name may bring settings of its method in brackets: "m2ib[beta=1,n_samples=5]", which is then the row's name.
     `samples` limits what the sampling methods may draw: one number for `rise` (masks) and `kernel_shap` (coalitions),
     or a number for each method of `SAMPLING`; None takes `FULL`. The limit is a setting of the row, so that it is
-    printed with it. Raises `UnknownName`.
+    printed with it. Errors: UnknownName, BadSetting.
     """
     if isinstance(names, str):
-        names = TABLES.get(names) or (ROWS if names == "all" else names.replace(",", " ").split())
+        names = TABLES.get(names) or (ROWS if names == "all" else filter(None, BETWEEN.split(names)))
     limits = dict(FULL)
     if samples is not None:
         limits |= samples if isinstance(samples, Mapping) else {"rise": samples, "kernel_shap": samples}
-    return tuple(_limited(row_of(name), limits) for name in names)
+    if wrong := [each for each in limits.values() if each is not None and each < 1]:
+        raise BadSetting(f"samples, what a method may draw, is a whole number from 1 on; got {wrong[0]!r}.")
+    return tuple(asked(name, limits) for name in names)
 
 
 def row_of(name: str) -> Row:
@@ -119,18 +134,87 @@ def row_of(name: str) -> Row:
     return ROWS.get(name) or Row(name, name)
 
 
+def asked(written: str, limits: Mapping[str, int] = {}, known: Callable[[str], Row] = row_of) -> Row:
+    """The row that a name with or without brackets means; `known` gives that of a name without."""
+    if not (found := NAMED.fullmatch(written.strip())):
+        raise BadSetting(f"{written!r} names no row: {GRAMMAR}")
+    row = _limited(known(found["name"].strip()), limits)
+    return with_settings(row, found["settings"]) if found["settings"] else row
+
+
+def with_settings(row: Row, written: str) -> Row:
+    """A row with these settings ("beta=1,steps=5") in the place of its own, and in its name.
+
+    `samples` is what the method draws, whatever that is called there. Errors: BadSetting, with all settings.
+    """
+    if not (own := settings_known(row.method)):
+        raise BadSetting(f"{row.method} has no settings: write {row.name} alone.")
+    given = {}
+    try:
+        for each in written.split(","):
+            name, _, value = map(str.strip, each.partition("="))
+            name = SAMPLING.get(row.method, name) if name == "samples" else name
+            if name in given:
+                raise BadSetting(f"{name} is there twice.")
+            given[name] = value_of(value)
+        check_settings(row.method, given, own)
+        for name in given.keys() - kinds_of(METHODS[row.method]).keys():
+            _check_plain(row.method, name, given[name])
+        new = replace(row, settings={**row.settings, **given})
+        check_row(new)
+    except MmelError as error:
+        known = ", ".join(f"{name}={_shown(default)}" for name, default in own.items()) or "none"
+        raise BadSetting(f"{row.name}[{written}]: {error} The settings of {row.method}: {known}.") from error
+    shown = ",".join(f"{name}={_shown(given[name])}" for name in own if name in given)
+    return replace(new, name=f"{row.name}[{shown}]")
+
+
+def value_of(written: str) -> object:
+    """What a value says: a number, true, false, none, a word, or a list of them with + between (8+ has one)."""
+    if "+" in written:
+        return tuple(value_of(each) for each in written.removesuffix("+").split("+"))
+    if written.lower() in VALUES:
+        return VALUES[written.lower()]
+    for pattern, kind in {WHOLE: int, NUMBER: float, WORD: str}.items():
+        if re.fullmatch(pattern, written, re.ASCII):
+            return kind(written)
+    raise BadSetting(f"{written!r} is no value: {GRAMMAR}")
+
+
+def _shown(value: object) -> str:
+    """A value as it is written."""
+    if isinstance(value, tuple):
+        return "+".join(map(_shown, value)) + "+" * (len(value) == 1)
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def _check_plain(method: str, name: str, value: object) -> None:
+    """Raise for a setting that may be a tensor or the like unless its value is one of the kinds that can be written."""
+    annotation = str(inspect.signature(METHODS[method]).parameters[name].annotation)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and "float |" in annotation
+    words = isinstance(value, tuple) and all(isinstance(each, str) for each in value) and "Sequence[str]" in annotation
+    if not (value is None or number or words):
+        raise BadSetting(f"of {annotation}, which {name} may be, tensors and mappings cannot be written here.")
+
+
+def settings_known(method: str) -> dict[str, object]:
+    """A method's settings that a row may have, with their defaults."""
+    named = inspect.signature(METHODS[method]).parameters
+    hidden = ("modality", "batch_size")  # of the protocol
+    return {name: named[name].default for name in settings_of(METHODS[method]) if name not in hidden}
+
+
 def check_row(row: Row) -> None:
     """Raise where a row's method, or one of its settings, does not exist or is of another kind than it should be."""
     if row.method not in METHODS:
         raise UnknownName("method", row.method, METHODS)
-    known = [name for name in settings_of(METHODS[row.method]) if name not in ("modality", "batch_size")]
-    check_settings(row.method, row.settings, known)
+    check_settings(row.method, row.settings, settings_known(row.method))
     if row.method == "mmel":
         MmelSettings(**row.settings)
 
 
 def _limited(row: Row, limits: Mapping[str, int]) -> Row:
-    if row.method not in SAMPLING:
+    if row.method not in SAMPLING.keys() & limits.keys():
         return row
     return replace(row, settings={**row.settings, SAMPLING[row.method]: limits[row.method]})
 
@@ -142,7 +226,7 @@ def draws(row: Row) -> bool:
 
 def why_no_text(name: str, method: str) -> str:
     """Why a row has no text map; an empty text where it has one."""
-    if said := NO_TEXT_MAP.get(name) or NO_TEXT_MAP.get(method):
+    if said := NO_TEXT_MAP.get(name.partition("[")[0]) or NO_TEXT_MAP.get(method):
         return said
     only = method in METHODS and inspect.signature(METHODS[method]).parameters["modality"].default == "image"
     return "explains pictures only" if only else ""

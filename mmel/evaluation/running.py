@@ -51,6 +51,8 @@ class Plan:
             value = getattr(self, name)
             if not (name == "workers" and value is None) and (not isinstance(value, int) or value < 1):
                 raise BadSetting(f"{name} is a whole number from 1 on; got {value!r}.")
+        if self.address is not None and self.engine != "ray":
+            raise BadSetting(f"the address {self.address!r} is of a Ray cluster: take engine ray, or leave it out.")
         if not 1 <= self.share[0] <= self.share[1]:
             raise BadSetting(f"a share is i/n with i from 1 to n, such as 1/4; got {self.share[0]}/{self.share[1]}.")
 
@@ -184,11 +186,12 @@ def evaluate(
     """Every measurement of every row on every sample: one line each, failures as lines with their reason.
 
     `protocol`: a name of `mmel.evaluation.protocols.PROTOCOLS` ("table1", "localisation", "sanity", ...), or one of
-    your own. `rows`: names of `mmel.evaluation.rows.ROWS`, `Row`s, or "all". The model is `clip`, or is loaded by its
-    name. With a folder `out`, parts, `results.json` and `provenance.json` are written there, and the same call again
-    reads what is done; another call with the same folder is refused, and the error says what differs. `plan`:
-    shard_size, share (i, n), workers, engine ("local" or "ray"), address, cpus, resamples; none of them changes a
-    value, nor does the number of `readers`, threads that decode pictures ahead of use.
+    your own. `rows`: names of `mmel.evaluation.rows.ROWS`, with settings where wanted ("m2ib[beta=1,n_samples=5]"),
+    `Row`s, or "all". The model is `clip`, or is loaded by its name. With a folder `out`, parts, `results.json` and
+    `provenance.json` are written there, and the same call again reads what is done; another call with the same folder
+    is refused, and the error says what differs. `plan`: shard_size, share (i, n), workers, engine ("local" or "ray"),
+    address, cpus, resamples; none of them changes a value, nor does the number of `readers`, threads that decode
+    pictures ahead of use.
 
     For a GPU: `scoring` ("bf16" or "fp16") is the number type of passes that only score, `batch` the pictures in one of
     them, and `together` the samples that share them. Gradients keep `precision`.

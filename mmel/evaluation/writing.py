@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from .reporting import Block, Report, paper_cell, reason_of, scale_of
+from .reporting import Report, failed_of, paper_cell, reason_of, scale_of
 
 CSV_HEAD = (
     "modality", "metric", "row", "mean", "low", "high", "samples", "failures", "best", "difference", "difference_low",
@@ -45,11 +46,7 @@ def show(report: Report, console: Console) -> None:
 def text(report: Report) -> str:
     """The tables as on a terminal, without colours; bold ones between stars."""
     marked = [
-        Block(
-            b.title,
-            b.head,
-            [[e._replace(text=f"**{e.text}**" if e.bold else e.text) for e in line] for line in b.lines],
-        )
+        replace(b, lines=[[e._replace(text=f"**{e.text}**") if e.bold else e for e in line] for line in b.lines])
         for b in report.blocks
     ]
     console = Console(file=io.StringIO(), highlight=False, width=180)
@@ -64,7 +61,7 @@ def markdown(report: Report) -> str:
         lines = [
             [f"**{_pipe(each.text)}**" if each.bold else _pipe(each.text) for each in line] for line in block.lines
         ]
-        rule = ["---", "---", *["---:"] * (len(block.head) - 2)]
+        rule = [*["---"] * block.words, *["---:"] * (len(block.head) - block.words)]
         rows = [list(map(_pipe, block.head)), rule, *lines]
         parts += [f"## {block.title}", "\n".join("| " + " | ".join(row) + " |" for row in rows)]
     parts += ["\n".join(f"- {_pipe(note)}" for note in [*report.notes, *report.failures])]
@@ -83,7 +80,7 @@ def latex(report: Report) -> str:
         body = " \\\\\n".join(lines)
         parts.append(
             f"\\begin{{table}}\n\\caption{{{_tex(report.title)} ({_tex(block.title)})}}\n"
-            f"\\begin{{tabular}}{{ll{'r' * (len(block.head) - 2)}}}\n\\toprule\n"
+            f"\\begin{{tabular}}{{{'l' * block.words}{'r' * (len(block.head) - block.words)}}}\n\\toprule\n"
             f"{' & '.join(map(_tex, block.head))} \\\\\n\\midrule\n{body} \\\\\n\\bottomrule\n"
             f"\\end{{tabular}}\n\n{foot}\n\\end{{table}}"
         )
@@ -103,7 +100,8 @@ def csv_text(results: Mapping, reported: Mapping) -> str:
             versus = (cell or {}).get("versus") or {}
             out.writerow(
                 [column["modality"], column["metric"], row["name"]]
-                + [(cell or {}).get(name, "") for name in ("mean", "low", "high", "count", "failures", "best")]
+                + [(cell or {}).get(name, "") for name in ("mean", "low", "high")]
+                + [(cell or {"count": 0})["count"], failed_of(row["name"], results), (cell or {}).get("best", "")]
                 + [versus.get(name, "") for name in ("mean", "low", "high", "p")]
                 + ["" if (p := (cell or {}).get("p_holm")) is None else p]
                 + ["" if printed is None else round(printed.value / scale_of(results), 6)]
@@ -111,7 +109,8 @@ def csv_text(results: Mapping, reported: Mapping) -> str:
             )
     if not results["columns"]:
         for row in results["header"]["rows"]:
-            out.writerow(["", "", row["name"], *[""] * (len(CSV_HEAD) - 4), reason_of(row, "", None, results)])
+            counts, rest = [0, failed_of(row["name"], results)], [""] * (len(CSV_HEAD) - 9)
+            out.writerow(["", "", row["name"], "", "", "", *counts, *rest, reason_of(row, "", None, results)])
     return file.getvalue()
 
 

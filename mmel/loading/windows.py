@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GEOMETRY = ("Resize", "CenterCrop")  # steps of a picture transform that move pixels; they take pixels and pictures
 VALUES = ("MaybeConvertMode", "MaybeToTensor", "ToTensor", "_convert_to_rgb", "function", "Normalize")  # and that don't
-SHORTEST = 640  # pixels of the shorter side of a picture that is explained at its own size, at most
+SHORTEST = 640  # pixels of the shorter side of a picture that the official scripts look at, at most
 HALF = Fraction(1, 2)
 WHOLE = "all of it"  # in the place of a step's name, where a transform is not made of steps
 
@@ -68,6 +68,14 @@ def resized(step, size: tuple[int, int]) -> tuple[int, int]:
     return (new_short, new_long) if size[0] <= size[1] else (new_long, new_short)
 
 
+def smaller(picture: Image.Image, shortest: int) -> Image.Image:
+    """The picture with its shorter side at `shortest` pixels, cut to whole ones; itself where it has no more."""
+    short = min(picture.size)
+    if short <= shortest:
+        return picture
+    return picture.resize([int(side / (short / shortest)) for side in picture.size])  # bicubic, as the scripts
+
+
 def own_size_pixels(clip: Clip, picture: Image.Image) -> Float[Tensor, "1 3 height width"]:
     """All of a picture (RGB) as pixels at its own size, each side rounded to whole patches; not on the device.
 
@@ -75,12 +83,10 @@ def own_size_pixels(clip: Clip, picture: Image.Image) -> Float[Tensor, "1 3 heig
 
     Notes
     -----
-    As there, a picture whose shorter side has more than 640 pixels is first made smaller. There the small picture is
-    also the one that is edited, here the picture itself is. There a patch always has 16 pixels, here the model's own.
+    As there, a picture whose shorter side has more than 640 pixels is first made smaller. There a patch always has 16
+    pixels, here the model's own.
     """
-    short = min(picture.size)
-    if short > SHORTEST:
-        picture = picture.resize([int(side / (short / SHORTEST)) for side in picture.size])
+    picture = smaller(picture, SHORTEST)
     patch = clip.patch_size
     sides = [max(1, int(side / patch + 0.5)) * patch for side in picture.size]
     pixels = picture.resize(sides, Image.Resampling.BICUBIC)

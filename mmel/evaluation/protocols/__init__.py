@@ -72,10 +72,10 @@ SHEETS: dict[str, Sheet] = {
         "100, every tenth scored",
         "half: 0.5 % of the pixels a step",
         "accuracy @1 and @5 against the true label",
-        "the source picture's; resize and crop come after the edit. Of a picture that is not square, Grad-ECLIP, MMEL, "
-        "Grad-CAM, MaskCLIP and raw attention explain all of it at its own size, sides rounded to whole patches and "
-        "the shorter one 640 pixels at most; the map of any other method lies on the crop that the model sees, and "
-        "pixels outside of it come last, in reading order",
+        "the source picture's, made smaller first where its shorter side has more than 640 pixels; resize and crop "
+        "come after the edit. Of a picture that is not square, Grad-ECLIP, MMEL, Grad-CAM, MaskCLIP and raw attention "
+        "explain all of it at its own size, sides rounded to whole patches; the map of any other method lies on the "
+        "crop that the model sees, and pixels outside of it come last, in reading order",
         "the whole picture only: first in deletion, last in insertion",
         "the second half of the pixels, and how sure the model is; pixels outside of the crop are edited for nothing",
     ),

@@ -1,11 +1,13 @@
-"""The settings of a protocol, looked at when it is made: before a model is loaded or a sample is seen."""
+"""What can be said before a sample is measured: of a protocol's settings when it is made, of its data at the start."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 
-from ...errors import BadSetting, UnknownName
+from ...data.dataset import Record
+from ...data.records import Picture
+from ...errors import BadSetting, DatasetError, UnknownName
 from ...methods.parts.settings import check_kinds
 from ..protocol import EvaluationProtocol
 
@@ -29,3 +31,53 @@ def check_protocol(
     for setting, number in least.items():
         if settings[setting] < number:
             raise BadSetting(f"{setting} of {protocol.name} is from {number} on; got {settings[setting]}.")
+
+
+NEEDED = {  # what of its samples each protocol cannot do without
+    "table1": "captions", "table2": "label", "table3": "captions", "localisation": "masks", "words": "scene",
+    "microscope": "label", "errors": "scene", "sanity": "captions", "swaps": "captions",
+}  # fmt: skip
+NEEDS = {  # what of a sample a protocol may need, in words
+    "label": "the true class of each picture",
+    "captions": "each picture's caption",
+    "masks": "exact masks",
+    "scene": "the exact masks and words of the bundled world",
+}
+HAVE = {  # and which datasets have it
+    "label": "take scenes/classes, imagenet, or a folder with labels.csv (image,class)",
+    "captions": "take scenes/pairs, coco, conceptual-captions, or a folder with captions.csv (image,caption)",
+    "masks": "take scenes/pairs, coco-objects, or masks",
+    "scene": "take scenes/pairs, scenes/crowded, or another split of it",
+}
+
+
+HOLDS: dict[str, Callable[[Record], bool]] = {  # as far as a record says so without decoding its picture
+    "label": lambda record: record.label is not None,
+    "captions": lambda record: bool(record.captions),
+    "masks": lambda record: type(record) is not Picture,
+    "scene": lambda record: not isinstance(record, Picture),
+}
+
+
+def check_data(protocol: str, data: Sequence) -> None:
+    """Raise `DatasetError` where no sample has what a protocol cannot do without.
+
+    A dataset without records is taken as it is: of its samples nothing is known before they are read.
+    """
+    records, what = getattr(data, "records", None), NEEDED[protocol]
+    if records and not any(map(HOLDS[what], records)):
+        raise DatasetError(
+            f"{protocol} judges by {NEEDS[what]}, and no sample of {name_of(data)} has that: {HAVE[what]}."
+        )
+
+
+def protocols_for(data: Sequence) -> list[str]:
+    """The protocols that a dataset, opened by its name, has everything for."""
+    known = {what for what in HOLDS if any(map(HOLDS[what], data.records))}
+    asked = {"label", "masks"} if data.prompts is None else set()  # by the names of classes
+    return [name for name, what in NEEDED.items() if what in known - asked]
+
+
+def name_of(data: object) -> str:
+    """A dataset's name for an error."""
+    return getattr(data, "name", "the dataset")

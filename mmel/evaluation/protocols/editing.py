@@ -23,7 +23,8 @@ EDITS = {"deletion": deletion_edits, "insertion": insertion_edits}
 class Ask(NamedTuple):
     """One curve that is asked for: `settings` are those of `mmel.metrics.deletion_curve`, `fill` by its name.
 
-    `window`: where on the picture the map lies; None: on all of it.
+    `window`: where on the picture the map lies; None: on all of it. `image`: the picture that is edited, where it is
+    not the question's own.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Ask(NamedTuple):
     settings: Mapping[str, object]
     seed: int = 0
     window: Window | None = None
+    image: object | None = None
 
 
 class Question(NamedTuple):
@@ -62,9 +64,12 @@ def embedded_together(clip: Clip, asked: Sequence[Question], *, path: str = "dev
     """The curves of several pictures, which share the passes: a list for each picture."""
     made, keys = [], []
     for place, one in enumerate(asked):
-        pixels = sent(torch.from_numpy(np.array(one.image.convert("RGB"))), clip.device)  # rows columns 3
-        made.append([_edits(pixels, ask) for ask in one.asks])
-        keys.append([[(place, *key) for key in _keys(*pair)] for pair in zip(one.asks, made[-1], strict=True)])
+        images = {id(each): each for each in (ask.image or one.image for ask in one.asks)}
+        pixels = {at: _pixels(clip, each) for at, each in images.items()}
+        own = [id(ask.image or one.image) for ask in one.asks]
+        made.append([_edits(pixels[at], ask) for at, ask in zip(own, one.asks, strict=True)])
+        each = zip(own, one.asks, made[-1], strict=True)
+        keys.append([[(place, at, *key) for key in _keys(ask, edits)] for at, ask, edits in each])
     pictures = (pair for pair in zip(made, keys, strict=True) for pair in _first_of_each(*pair))
     found = _embedded(clip, pictures, path)
     return [
@@ -79,6 +84,10 @@ def cosines_of(
     """The cosines of every point with every class, off the device: all curves in one transfer."""
     cosines = torch.cat([curve.embeds @ classes.T for curve in curves]).cpu()
     return list(cosines.split([len(curve.embeds) for curve in curves]))
+
+
+def _pixels(clip: Clip, image) -> UInt8[Tensor, "rows columns 3"]:
+    return sent(torch.from_numpy(np.array(image.convert("RGB"))), clip.device)
 
 
 def _edits(pixels: UInt8[Tensor, "rows columns 3"], ask: Ask) -> Edits:

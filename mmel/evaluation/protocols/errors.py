@@ -17,7 +17,7 @@ from ...sanity.controlled import covered, nested, resized
 from ...sanity.crowd import Question, Record, Stated, judged, missed, posed, question, relation, told
 from ...sanity.failures import KINDS
 from ..protocol import FATAL, Batch, Findings, Measurement
-from .checking import check_protocol
+from .checking import check_data, check_protocol
 from .making import seeded_apart
 
 CHANGES = ("", "objects", "size", "cover")
@@ -48,7 +48,8 @@ class Errors:
             raise BadSetting(f"a change goes with the values that it takes: got {self.change!r} at {self.at}.")
 
     def prepare(self, clip: Clip, data) -> None:
-        """Nothing: every sample stands by itself."""
+        """Nothing: every sample stands by itself. Raises `DatasetError` where none is of the bundled world."""
+        check_data("errors", data)
 
     def measure_batches(self, clip: Clip, state: None, batches: Sequence[Batch]) -> list[list[Findings]]:
         """Pictures and texts are embedded once for all rows; a group whose maps fail has no numbers."""

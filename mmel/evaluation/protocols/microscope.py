@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from ...clip import Clip
 from ..protocol import Measurement, Row
-from .checking import check_protocol
+from .checking import check_data, check_protocol
 from .editing import Question, embedded_curves
 from .looking import STEPS, areas_of, asks_of, check_steps
 from .making import image_maps
 from .scoring import PATHS
 from .seeing import cropped
-from .table2 import Classes, Table2
+from .table2 import Classes, classes_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Microscope:
 
     def prepare(self, clip: Clip, data) -> Classes:
         """The class ensembles, as of Table 2."""
-        return Table2().prepare(clip, data)
+        check_data("microscope", data)
+        return classes_of("microscope", clip, data)
 
     def measure(self, clip: Clip, state: Classes, example, row: Row, seed: int) -> Iterator[Measurement]:
         """One area a view."""

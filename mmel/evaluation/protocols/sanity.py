@@ -28,7 +28,7 @@ from ...types import Example, Pairs
 from ..inline import seed_of
 from ..protocol import FATAL, Batch, Findings, Measurement, Row
 from ..rows import why_no_text
-from .checking import check_protocol
+from .checking import check_data, check_protocol
 from .making import seeded_apart
 from .scoring import pixels_of
 
@@ -91,6 +91,7 @@ class Sanity:
 
     def rungs(self, clip: Clip) -> dict[str, tuple[Climb, ...]]:
         """What is drawn anew for each rung of each order, the trained model left out."""
+        check_data("sanity", data)
         names = [step.name for step in ladder(clip, self.tower)]
         wanted = self.steps or list(dict.fromkeys([*names[:: self.every], names[-1]]))
         return {order: climbs(clip, order, self.tower, wanted) for order in self.orders}

@@ -12,7 +12,7 @@ from torch import Tensor
 from ...clip import Clip, embed_text
 from ..protocol import Measurement, Row
 from ..rows import draws, has_text_map
-from .checking import check_protocol
+from .checking import check_data, check_protocol
 from .keeping import image_confidence, image_scores, text_confidence, text_scores
 from .making import image_maps, text_maps
 from .scoring import embed_pixels, pixels_of
@@ -31,7 +31,8 @@ class Table1:
         check_protocol(self, least={"runs": 1, "captions": 1})
 
     def prepare(self, clip: Clip, data) -> None:
-        """Nothing: every sample stands by itself."""
+        """Nothing: every sample stands by itself. Raises `DatasetError` where none has a caption."""
+        check_data("table1", data)
 
     def measure(self, clip: Clip, state: None, example, row: Row, seed: int) -> Iterator[Measurement]:
         """The two metrics of the picture, and those of its captions; `steps` are the runs, `value` is their mean."""

@@ -9,7 +9,7 @@ from statistics import fmean
 from ...clip import Clip
 from ...errors import DatasetError
 from ..protocol import Measurement, Row
-from .checking import check_protocol
+from .checking import check_data, check_protocol
 from .making import text_maps
 from .scoring import pixels_of
 from .wording import ROLES, SCORES, judged_words, word_truth
@@ -28,7 +28,8 @@ class Words:
         check_protocol(self, {"roles": ROLES}, least={"captions": 1})
 
     def prepare(self, clip: Clip, data) -> None:
-        """Nothing: every sample stands by itself."""
+        """Nothing: every sample stands by itself. Raises `DatasetError` where none is of the bundled world."""
+        check_data("words", data)
 
     def measure(self, clip: Clip, state: None, example, row: Row, seed: int) -> Iterator[Measurement]:
         """Each score's mean over the captions of one picture; `steps` are the captions."""
