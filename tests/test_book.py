@@ -258,6 +258,26 @@ def test_search_finds_a_word_and_leads_to_its_page(browser, root):
     page.close()
 
 
+def test_the_search_key_counts_from_the_first_moment(browser, site):
+    """Ctrl+K while the page is still coming in, before the theme's script has run, and again afterwards."""
+    page, held = browser.new_page(), []
+    page.route("**/pydata-sphinx-theme.js*", held.append)  # the last script of the page, which its parser waits for
+    page.goto(site + "executed/07_mmel.html", wait_until="commit")
+    for _ in range(100):
+        page.wait_for_timeout(100)
+        if held:
+            break
+    assert page.evaluate("document.readyState") == "loading"
+    page.keyboard.press("Control+k")
+    held[0].continue_()
+    expect(page.locator("#search-input")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("#search-input")).not_to_be_visible()
+    page.keyboard.press("Control+k")
+    expect(page.locator("#search-input")).to_be_focused()
+    page.close()
+
+
 def settled(page: Page) -> str:
     """All pixels, once the next frame has been drawn."""
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")

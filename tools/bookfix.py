@@ -38,6 +38,26 @@ def search_from_disk(app: Sphinx, page: str, template: str, context: dict, doctr
         app.add_js_file(None, body=FROM_DISK)
 
 
+# The theme hears keys when it has read the whole page. Ctrl+K (or Cmd+K) before that is kept until then, not lost.
+EARLY_KEY = """(() => {
+  let asked = false;
+  const hear = (event) => {
+    if (!/^k$/i.test(event.key) || event.ctrlKey === event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    asked = true;
+  };
+  addEventListener("keydown", hear, true);
+  addEventListener("DOMContentLoaded", () => {
+    removeEventListener("keydown", hear, true);
+    if (asked) document.querySelector(".search-button__button")?.click();
+  });
+})();"""
+
+
+def early_search_key(app: Sphinx) -> None:
+    app.add_js_file(None, body=EARLY_KEY, priority=100)
+
+
 TABLES = {
     "<th></th>": "<td></td>",  # an empty corner is no header: a screen reader would announce it as one
     '<th class="head"><p></p></th>': '<td class="head"></td>',
@@ -94,6 +114,7 @@ def lighten(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", show_handlers)
+    app.connect("builder-inited", early_search_key)
     app.connect("env-get-updated", paper_numbers, priority=900)
     app.connect("html-page-context", search_from_disk, priority=500)
     app.connect("html-page-context", keep_scripts, priority=900)
