@@ -166,15 +166,15 @@
     };
 
     const read = (name, value) => el("div", {}, el("dt", { textContent: name }), el("dd", {}, value));
-    const group = (title, ...inside) => el("fieldset", {}, el("legend", { textContent: title }), ...inside);
+    const group = (title, className, ...inside) => el("fieldset", { className }, el("legend", { textContent: title }), ...inside);
     live.append(
       el("div", { className: "mp-row" }, scene, text, preset),
       el("div", { className: "mp-four" }, ...panels.map(({ box }) => box), el("figure", {}, dots, el("figcaption", { textContent: "the order of the patches" }))),
       el("div", { className: "mp-gauge" }, gauge, el("div", { className: "mp-bounds" }, ...bounds)), stretched,
       el("dl", { className: "mp-numbers" }, read("rank correlation", numbers.order), read("gate, lowest to highest", numbers.low),
         read("highest over lowest", numbers.ratio), read("first ten that stay", numbers.ten), read("MMEL, lowest to highest", numbers.map)),
-      el("div", { className: "mp-groups" }, group("Dials", alpha, temperature, beta), group("Scales", ...scales),
-        group("Readings", ...Object.values(selects)), group("\u03b8, a weight for each block", together, el("div", { className: "mp-bank" }, ...thetas))),
+      el("div", { className: "mp-groups" }, group("Dials", "", alpha, temperature, beta), group("Scales", "", ...scales),
+        group("Readings", "mp-across mp-readings", ...Object.values(selects)), group("\u03b8, a weight for each block", "mp-across", together, el("div", { className: "mp-bank" }, ...thetas))),
       said);
     show();
     return draw;
