@@ -13,6 +13,8 @@ from .frame import DASHES, FRAME, HUES, INK, SIZES, Drawing, array_of, drawing, 
 from .pictures import bar
 from .words import alike, readable
 
+GAP = 4  # pixels between a bar's value and the names of the bars
+
 
 def bars(
     names: Sequence[str],
@@ -55,7 +57,7 @@ def _write_values(axes: Axes, values: np.ndarray, ends: np.ndarray, digits: int)
     for place, (value, (low, high)) in enumerate(zip(values, ends, strict=True)):
         right = value >= 0
         written.append(axes.annotate(
-            f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}"),
+            _signed(value, digits),
             (max(value, high, 0) if right else min(value, low), place),
             xytext=(5 if right else -5, 0), textcoords="offset points", va="center", ha="left" if right else "right",
             size=SIZES["small"], color=INK, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8},
@@ -63,12 +65,16 @@ def _write_values(axes: Axes, values: np.ndarray, ends: np.ndarray, digits: int)
     for _ in range(3):  # a longer axis makes the bars shorter, not the words
         axes.figure.draw_without_rendering()
         boxes, frame = [each.get_window_extent() for each in written], axes.get_window_extent()
-        left, right = frame.x0 - min(box.x0 for box in boxes), max(box.x1 for box in boxes) - frame.x1
+        left, right = frame.x0 + GAP - min(box.x0 for box in boxes), max(box.x1 for box in boxes) - frame.x1
         if max(left, right) <= 0:
             return
         low, high = axes.get_xlim()
         step = 1.15 * (high - low) / frame.width
         axes.set_xlim(low - step * max(left, 0), high + step * max(right, 0))
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def curves(
@@ -94,7 +100,7 @@ def curves(
                 f"{values.shape} values."
             )
         own = {name: float(((values[1:] + values[:-1]) / 2 * np.diff(fractions)).sum())} if areas is None else areas
-        label = f"{escaped(name)}   AUC {own[name]:.3f}" if name in own else escaped(name)
+        label = f"{escaped(name)}   AUC {_signed(own[name], 3)}" if name in own else escaped(name)
         axes.plot(fractions, values, dash, color=hue, linewidth=1.8, label=label)
     _legend(axes, below=bool(title))
     return figure
