@@ -21,11 +21,10 @@ from .base import Live, Seen, Subject, choice, control
 from .draw import bar, fitted, line, painted, sheet
 
 PRESETS = {"as printed": LITERAL, "our reading": WORKING}
-DIALS = ("alpha", "temperature", "temperature_place", "beta", "beta_place", "reduction", "gate", "head_wise",
-         "contrast_share")  # fmt: skip
+DIALS = ("alpha", "temperature", "temperature_place", "beta", "beta_place", "reduction", "gate", "head_wise")
 READS = [("the whole width", False), ("head by head", True)]
-CONTRASTS = [("as it is", None), ("stretched to 0..1", 0.0), ("2 % cut off at either end", 0.02),
-             ("10 % cut off at either end", 0.1)]  # fmt: skip
+CONTRASTS = {"as it is": None, "stretched to 0..1": 0.0, "2 % cut off at either end": 0.02,
+             "10 % cut off at either end": 0.1}  # fmt: skip
 TINY = 1e-6  # of the highest value, added so that a patch of value 0 has a gate too
 
 
@@ -65,10 +64,10 @@ class Dials(Live):
         self.reduction = control(W.Dropdown, "Matrix to patches", options=CHOICES["reduction"])
         self.gate = control(W.Dropdown, "Gates of blocks", options=CHOICES["gate"])
         self.head_wise = control(W.Dropdown, "Eq. 5 reads", options=READS)
-        self.contrast_share = control(W.Dropdown, "Contrast", options=CONTRASTS)
+        self.contrast = control(W.Dropdown, "Contrast", options=list(CONTRASTS))  # by name: None would be no choice
         self.dials = [self.alpha, self.temperature, self.temperature_place, self.theta, self.thetas, self.beta,
                       self.beta_place, self.scales, self.reduction, self.gate, self.head_wise,
-                      self.contrast_share]  # fmt: skip
+                      self.contrast]  # fmt: skip
         self._turn(PRESETS[self.preset.value])
         self.preset.observe(self._other_preset, "value")
         self.watch(*self.dials)
@@ -81,6 +80,7 @@ class Dials(Live):
     def _turn(self, to: MmelSettings) -> None:
         for name in (*DIALS, "theta"):
             getattr(self, name).value = to[name]
+        self.contrast.value = next(name for name, share in CONTRASTS.items() if share == to.contrast_share)
         self.scales.value, self.thetas.value = ", ".join(f"{s:g}" for s in to.scales), ""
 
     @property
@@ -88,6 +88,7 @@ class Dials(Live):
         """What the controls say; a number that none is raises `BadSetting`."""
         theta = numbers("theta", self.thetas.value) if self.thetas.value.strip() else self.theta.value
         chosen = {name: getattr(self, name).value for name in DIALS}
+        chosen["contrast_share"] = CONTRASTS[self.contrast.value]
         return MmelSettings(**chosen, theta=theta, scales=numbers("scales", self.scales.value), text="none")
 
     def maps(self, left: Left) -> Maps:
