@@ -77,6 +77,7 @@ test: $(STAMP)
 	@rm -rf book/_build
 	@$(MAKE) --no-print-directory book PROFILE=quick
 	printf '%s\n' $(PAGES) | $(TWO) -n 1 $(PY) -m pytest
+	@$(PY) tools/browser.py
 
 train: $(STAMP)
 	$(PY) -m mmel.training --seed $(SEED) --device $(DEVICE)

@@ -15,11 +15,14 @@ DRAW = np.random.default_rng(0)
 PICTURES = [Image.fromarray(DRAW.integers(0, 256, (24, 24, 3), np.uint8)) for _ in range(2)]
 TEXTS = [["a dog behind a car", "a dog"], ["a cat <b>&</b> a car", "a cat"]]
 NAMES = ["grad_eclip", "mmel", "chefer", "edges", "random"]
-SIDE, DEPTH, WIDTH = 4, 3, 16
+SIDE, DEPTH, WIDTH, HEADS = 4, 3, 16, 4
 QUERIES, KEYS = (DRAW.normal(size=(2, DEPTH, SIDE**2 + 1, WIDTH)) for _ in range(2))
 VALUES = DRAW.normal(size=(2, 2, DEPTH, SIDE**2)) + 1.0
 EACH = replace(LITERAL, gate="each", temperature_place="attention", beta_place="base", theta=(0.5, -1.0, 2.0))
-PRESETS = {"LITERAL": LITERAL, "WORKING": WORKING, "EACH": EACH, "SUM": replace(LITERAL, gate="sum", reduction="sum")}
+HEADED = replace(EACH, head_wise=True, contrast_share=0.05, reduction="relevance")
+PRESETS = {"LITERAL": LITERAL, "WORKING": WORKING, "EACH": EACH, "SUM": replace(LITERAL, gate="sum", reduction="sum"),
+           "HEADS": replace(LITERAL, head_wise=True), "HEADS, WORKING": replace(WORKING, head_wise=True),
+           "HEADS, EACH": HEADED, "CONTRAST": replace(LITERAL, contrast_share=0.1)}  # fmt: skip
 
 
 def explorer(**more) -> widgets.Playable:
@@ -30,7 +33,7 @@ def explorer(**more) -> widgets.Playable:
 
 
 def dials(**more) -> widgets.Playable:
-    given = {"queries": QUERIES, "keys": KEYS, "values": VALUES, "presets": PRESETS} | more
+    given = {"queries": QUERIES, "keys": KEYS, "values": VALUES, "heads": HEADS, "presets": PRESETS} | more
     return widgets.dials(PICTURES, TEXTS, **given)
 
 

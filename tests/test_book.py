@@ -147,6 +147,13 @@ def test_page(browser, site, name, theme):
         page.close()
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_no_script_stands_twice_in_a_page(name):
+    """One that toggles would undo itself."""
+    scripts = re.findall(r"(?s)<script(?![^>]*json)[^>]*>.*?</script>", (BOOK / name).read_text().partition("<body")[0])
+    assert len(scripts) == len(set(scripts)) > 5
+
+
 def test_pictures_keep_their_colours_in_the_dark(browser, site):
     """The theme darkens every picture; a heat map must not change."""
     page, _ = open_page(browser, site + "book/intro.html", "dark", site)
@@ -261,7 +268,8 @@ def test_search_finds_a_word_and_leads_to_its_page(browser, root):
 def test_the_search_key_counts_from_the_first_moment(browser, site):
     """Ctrl+K while the page is still coming in, before the theme's script has run, and again afterwards."""
     page, held = browser.new_page(), []
-    page.route("**/pydata-sphinx-theme.js*", held.append)  # the last script of the page, which its parser waits for
+    # the last script of the page, which its parser waits for
+    page.route("**/pydata-sphinx-theme.js*", lambda route: held.append(route))
     page.goto(site + "executed/07_mmel.html", wait_until="commit")
     for _ in range(100):
         page.wait_for_timeout(100)

@@ -221,6 +221,30 @@ def test_curves_have_the_area_under_them_in_the_legend():
     assert "one   AUC 0.125" in texts(figures.curves({"one": TWO["one"]}, areas={"one": 0.125}))
 
 
+def test_a_legend_never_lies_on_a_curve():
+    everywhere = {f"curve {i}": (np.linspace(0, 1, 21), np.sin(20 * np.linspace(0, 1, 21) + i)) for i in range(6)}
+    for given, title in ((everywhere, ""), (everywhere, "title"), (TWO, "")):
+        figure = figures.curves(given, title=title)
+        figure.draw_without_rendering()
+        (axes,), sheet = figure.axes, figure.bbox
+        place = axes.get_legend().get_window_extent()
+        paths = [line.get_path().transformed(line.get_transform()) for line in axes.lines]
+        assert not any(path.intersects_bbox(place, filled=False) for path in paths)
+        assert sheet.x0 <= place.x0 and place.x1 <= sheet.x1 and sheet.y0 <= place.y0 and place.y1 <= sheet.y1
+        words = [axes.xaxis.label, axes.yaxis.label, axes.title, axes._left_title, *axes.get_xticklabels()]
+        assert not any(place.overlaps(each.get_window_extent()) for each in words if each.get_text())
+
+
+@pytest.mark.parametrize("values", [[-0.9, 0.001], [0.5, -0.5], [0.2, 1.0], [-0.3, -0.2]])
+def test_the_value_of_a_bar_stays_inside_the_axes(values):
+    figure = figures.bars(["a longer name", "b"], values, [(v - 0.2, v + 0.2) for v in values], width=4)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    frame = axes.get_window_extent()
+    boxes = [each.get_window_extent() for each in axes.texts]
+    assert len(boxes) == 2 and all(frame.x0 - 1 <= box.x0 and box.x1 <= frame.x1 + 1 for box in boxes)
+
+
 def test_bars_show_values_and_intervals_from_the_top():
     figure = figures.bars(["a", "b"], [0.25, 0.5], [(0.1, 0.3), (0.4, 0.7)], marked=["b"])
     axes = figure.axes[0]

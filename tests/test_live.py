@@ -309,6 +309,34 @@ def address(state: dict) -> str:
     return "#scene=" + base64.urlsafe_b64encode(json.dumps(state).encode()).decode().rstrip("=")
 
 
+PAINTED = "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
+
+
+def test_the_first_state_is_there_before_the_model(visit, clip):
+    """The first scene's maps, words, score and bars, without the weights; then the model says the same."""
+    with visit() as me:
+        page, asked = me.page, []
+        page.on("request", lambda r: asked.append(r.url))
+        page.wait_for_selector("#mmel-live[data-first]")
+        assert not any("weights" in name for name in page.evaluate("performance.getEntries().map(e => e.name)"))
+        score, shown = me.score, np.array(page.locator(".live-map").evaluate(PAINTED), float)
+        assert abs(score - float(mmel.explain(clip, FIRST.image, FIRST.captions[0].text).score[0])) <= 6e-4
+        assert len(np.unique(shown)) > 100 and "when this book was built" in page.locator(".live-time").text_content()
+        said = [page.locator(name).all_text_contents() for name in (".live-word", ".live-facts dd", ".live-bar-name")]
+        assert all(said) and page.locator(".live-map").get_attribute("aria-label").startswith("Maps over the scene")
+        me.wake()
+        page.wait_for_function("document.querySelector('.live-time').textContent.startsWith('Computed')")
+        assert any("weights" in url for url in asked) and abs(me.score - score) <= 2e-3
+        then = np.array(page.locator(".live-map").evaluate(PAINTED), float)
+        assert np.abs(then - shown).mean() < 2
+        assert page.locator(".live-word").all_text_contents() == said[0]
+        assert page.locator(".live-bar-name").all_text_contents() == said[2]
+        page.get_by_role("slider", name="Opacity of the map").press("Home")
+        me.settle()
+        assert np.abs(np.array(page.locator(".live-map").evaluate(PAINTED), float) - shown).mean() > 10
+        assert me.wrong == []
+
+
 def test_by_mouse(visit, clip):
     """Add, drag, scale, turn, mirror, reorder, delete, wipe, erase, undo; then reload the address: the same state."""
     with visit() as me:

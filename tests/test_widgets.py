@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 
@@ -127,6 +128,9 @@ WRONG = {
     "keys of another width": (lambda: dials(keys=np.zeros((2, 3, 17, 8))), ShapeMismatch),
     "patches of no square": (lambda: dials(queries=np.zeros((2, 3, 18, 16))), ShapeMismatch),
     "values that are no numbers": (lambda: dials(values=VALUES * np.inf), NotANumber),
+    "heads that do not share the width": (lambda: dials(heads=3), ShapeMismatch),
+    "head by head without heads": (lambda: dials(heads=1), BadSetting),
+    "a base map that the page has not": (lambda: dials(presets={"a": replace(LITERAL, layers=1)}), BadSetting),
     "presets of two seeds": (lambda: dials(presets={"a": LITERAL, "b": LITERAL.__class__(seed=1)}), BadSetting),
     "curves without a kind": (lambda: scrubber(curves={("mmel", "both"): None}), BadSetting),
     "orders that differ": (lambda: ladder(likeness={"down": {}}), BadSetting),
@@ -171,4 +175,12 @@ def test_the_quiz_asks_fairly():
 def test_presets_are_stored_whole():
     stored = dials().data["presets"]
     assert stored["EACH"]["theta"] == [0.5, -1.0, 2.0] and stored["LITERAL"]["theta"] == [1.0] * 3
-    assert {name: each["alpha"] for name, each in stored.items()} == {n: p.alpha for n, p in PRESETS.items()}
+    for field in ("alpha", "head_wise", "contrast_share"):
+        assert {name: each[field] for name, each in stored.items()} == {n: p[field] for n, p in PRESETS.items()}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_dials_first_picture_is_their_first_presets(name):
+    """Print and readers without scripts see it: another reading, another picture."""
+    first = [dials(presets={name: PRESETS[name]}).first, dials(presets={"plain": LITERAL}).first]
+    assert (first[0] == first[1]) == (name == "LITERAL")

@@ -204,6 +204,17 @@ def test_dials_are_mmel_and_do_not_ask_the_model(clip):
     pair = dials.subject.picture, dials.subject.text
     torch.testing.assert_close(maps.map, mmel.explain(clip, *pair, method="mmel", **dials.settings).image)
     torch.testing.assert_close(maps.base * maps.gate, maps.map, rtol=1e-3, atol=1e-6)
+    asked = clip.passes.total
+    assert all(each.index is not None for each in (dials.gate, dials.head_wise, dials.contrast))  # none looks empty
+    cut = "10 % cut off at either end"
+    for name, value, field, set_to in (("gate", "each", "gate", "each"), ("head_wise", True, "head_wise", True),
+                                       ("contrast", cut, "contrast_share", 0.1)):  # fmt: skip
+        before = maps.map
+        getattr(dials, name).value = value
+        assert dials.settings[field] == set_to and clip.passes.total == asked
+        maps = dials.maps(dials.left(dials.subject.picture, dials.subject.text))
+        assert not torch.allclose(maps.map, before)
+    torch.testing.assert_close(maps.map, mmel.explain(clip, *pair, method="mmel", **dials.settings).image)
     for control, bad, says in ((dials.scales, "1, x", "numbers with commas"), (dials.scales, "0", "positive"),
                                (dials.thetas, "1, 2", "12 blocks")):  # fmt: skip
         kept, control.value = control.value, bad

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from playable import DEPTH, KEYS, MAKERS, PRESETS, QUERIES, VALUES, WIDTH, dials
+from playable import DEPTH, HEADS, KEYS, MAKERS, PRESETS, QUERIES, VALUES, WIDTH, dials
 from playwright.sync_api import Page
 from test_book import AXE, TAGS, settled
 
+from mmel.maps import enhance_contrast
 from mmel.methods.grad_eclip import sim_qk
 from mmel.methods.mmel import FeatureTransform, gated
 from mmel.widgets import unpack
@@ -55,7 +56,10 @@ def python_map(data, scene: int, text: int, preset, dtype=torch.float64) -> tupl
     q, k, v = (torch.as_tensor(data[name][scene], dtype=dtype) for name in ("queries", "keys", "values"))
     bases = [(value * sim_qk(a[None], b[None])[0]).relu()[None] for value, a, b in zip(v[text], q, k, strict=True)]
     counted = torch.ones_like(bases[0], dtype=torch.bool)
-    made = gated(bases, [each[None, 1:] for each in q], counted, preset.thetas(DEPTH), preset, WIDTH)
+    part = WIDTH // (HEADS if preset.head_wise else 1)
+    made = gated(bases, [each[None, 1:] for each in q], counted, preset.thetas(DEPTH), preset, part)
+    if preset.contrast_share is not None:
+        made = enhance_contrast(made[None], preset.contrast_share)[0]
     return sum(bases)[0], made[0]
 
 
@@ -67,23 +71,34 @@ def test_the_pages_gate_is_pythons(browser, pages, monkeypatch, name):
         found[pair] = page.evaluate(EXPLAIN, [name, *pair])
     page.close()
     stored = {each: unpack(made.data[each]) for each in ("queries", "keys", "values")}
-    transform = FeatureTransform(WIDTH, 0).double()
-    weights = {each: torch.as_tensor(unpack(packed)) for each, packed in made.data["transform"].items()}
     first = {"queries": QUERIES, "keys": KEYS, "values": VALUES}
+    preset = PRESETS[name]
     for pair, answer in found.items():
-        base, map = python_map(first, *pair, PRESETS[name])
+        base, map = python_map(first, *pair, preset)
+        assert np.abs(np.array(answer["base"]) - base.numpy()).max() < 0.02 * float(base.max())
+        if preset.contrast_share is not None:  # from 0 to 1, and no product any more
+            assert np.abs(np.array(answer["map"]) - map.numpy()).max() < 0.04
+            continue
         gate, true = np.array(answer["map"]) / np.maximum(answer["base"], 1e-9), (map / base.clamp(min=1e-9)).numpy()
         seen = (base > 0.05 * base.max()).numpy()
         assert np.abs(gate - true)[seen].max() < 0.02 * true[seen].max()
-        assert np.abs(np.array(answer["base"]) - base.numpy()).max() < 0.02 * float(base.max())
-    transform.load_state_dict(weights)
-    monkeypatch.setattr(importlib.import_module("mmel.methods.mmel"), "transform_of", lambda *_: transform)
+    transforms = {}
+    for parts, packed in made.data["transforms"].items():
+        transforms[WIDTH // int(parts)] = each = FeatureTransform(WIDTH // int(parts), 0).double()
+        each.load_state_dict({part: torch.as_tensor(unpack(numbers)) for part, numbers in packed.items()})
+    module = importlib.import_module("mmel.methods.mmel")
+    monkeypatch.setattr(module, "transform_of", lambda width, *_: transforms[width])
+    others = [replace(preset, alpha=preset.alpha + 1)]
+    if preset.contrast_share is not None:  # which takes a common factor out
+        others = [replace(preset, contrast_share=0.3)]
+    if preset.head_wise:
+        others.append(replace(preset, head_wise=False))
     for pair, answer in found.items():
-        base, map = python_map(stored, *pair, PRESETS[name])
+        base, map = python_map(stored, *pair, preset)
         assert np.allclose(answer["base"], base, rtol=1e-9, atol=1e-12)
-        assert np.allclose(answer["map"], map, rtol=1e-6)  # theta's softplus is of single precision in Python
-        other = python_map(stored, *pair, replace(PRESETS[name], alpha=PRESETS[name].alpha + 1))[1]
-        assert not np.allclose(answer["map"], other, rtol=1e-2)
+        assert np.allclose(answer["map"], map, rtol=2e-6, atol=1e-6)  # Python's softplus is of single precision
+        for other in others:
+            assert not np.allclose(answer["map"], python_map(stored, *pair, other)[1], rtol=2e-5, atol=1e-5)
 
 
 def test_the_pages_rank_correlation_is_scipys(browser, pages):

@@ -19,7 +19,7 @@ def keep_scripts(app: Sphinx, page: str, template: str, context: dict, doctree: 
     seen, kept = set(), []
     for script in context.get("script_files", []):
         attributes = getattr(script, "attributes", None) or {}
-        name, body = str(getattr(script, "filename", None) or script), attributes.get("body") or ""
+        name, body = str(getattr(script, "filename", script) or ""), attributes.get("body") or ""
         thebe = "THEBE_JS_URL" in body or "sphinx-thebe" in name
         for_widgets = ("vendor/" in name and "mathjax" not in name) or attributes.get("type") == STATE
         if thebe or (name, body) in seen or (for_widgets and not widgets):
@@ -52,10 +52,6 @@ EARLY_KEY = """(() => {
     if (asked) document.querySelector(".search-button__button")?.click();
   });
 })();"""
-
-
-def early_search_key(app: Sphinx) -> None:
-    app.add_js_file(None, body=EARLY_KEY, priority=100)
 
 
 TABLES = {
@@ -114,7 +110,7 @@ def lighten(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", show_handlers)
-    app.connect("builder-inited", early_search_key)
+    app.add_js_file(None, body=EARLY_KEY, priority=100)
     app.connect("env-get-updated", paper_numbers, priority=900)
     app.connect("html-page-context", search_from_disk, priority=500)
     app.connect("html-page-context", keep_scripts, priority=900)

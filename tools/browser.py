@@ -1,10 +1,14 @@
-"""The built book in a headless Chromium: a server of one folder, and a browser that reaches no other host."""
+"""The built book in a headless Chromium: a server of one folder, and a browser that reaches no other host.
+
+As a command it says what `make test` leaves out on a machine that has no Chromium, and nothing where there is one.
+"""
 
 from __future__ import annotations
 
 import functools
 import http.server
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +17,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MISSING = "no Chromium on PATH: install it (Debian: apt-get install chromium)"
 ALONE = [
     "--no-sandbox",
     "--disable-gpu",
@@ -43,15 +48,24 @@ def served(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
+def program() -> str | None:
+    """This machine's Chromium, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A running Chromium of this machine. Raises `FileNotFoundError` where there is none."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = program()
     if not path:
-        raise FileNotFoundError("no Chromium on PATH: install it (Debian: apt-get install chromium)")
+        raise FileNotFoundError(MISSING)
     with sync_playwright() as play:
         running = play.chromium.launch(executable_path=path, args=ALONE)
         try:
             yield running
         finally:
             running.close()
+
+
+if __name__ == "__main__" and not program():
+    print(f"SKIPPED: everything that is tested in a browser, for there is {MISSING}.", file=sys.stderr)

@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy as np
 
 LIMIT = 8_000_000  # bytes of the weights
+FIRST = {  # the page's names of the two maps that it shows first: how Python makes them
+    "grad-eclip-all": ("grad_eclip", {"layers": None, "projected_keys": False}),
+    "working": ("mmel", "WORKING"),
+}
 KINDS = {"float16": np.float16, "float32": np.float32, "int32": np.int32}
 
 
@@ -77,25 +81,56 @@ def world(clip) -> dict:
     }
 
 
+def first(clip, classes: np.ndarray) -> tuple[dict, bytes]:
+    """What the page shows before the model is loaded: its first scene explained here, and the picture as a PNG."""
+    from io import BytesIO
+
+    import mmel
+    from mmel.clip import embed_image
+    from mmel.scenes import NAMES, split
+
+    scene, maps, file = split("figures")[0], {}, BytesIO()
+    text = scene.captions[0].text
+    rounded = lambda values: [float(f"{value:.6g}") for value in values.flatten().tolist()]  # noqa: E731
+    for name, (method, settings) in FIRST.items():
+        settings = getattr(mmel, settings) if isinstance(settings, str) else settings
+        found = mmel.explain(clip, scene.image, text, method=method, **settings)
+        maps[name] = {"image": rounded(found.image[0]), "text": rounded(found.text[0]), "mmel": method == "mmel"}
+    score = float(found.score[0])
+    logits = clip.model.logit_scale.exp().item() * embed_image(clip, scene.image)[0].detach().cpu().numpy() @ classes.T
+    shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    names = [{"text": NAMES[i], "share": float(shares[i])} for i in np.argsort(-shares)[:5]]
+    bars = {"captions": [{"text": text, "share": 1.0, "cosine": score}], "names": names}
+    scene.image.save(file, "PNG", optimize=True)
+    return {"caption": text, "score": score, "maps": maps, "bars": bars}, file.getvalue()
+
+
 def make(folder: Path, name: str = "bundled") -> dict:
-    """Write weights, sprites and `world.json` of a bundled model into `folder`; old ones go. Returns the world."""
+    """Write weights, sprites, first picture and `world.json` into `folder`; old ones go. Returns the world."""
     from importlib.resources import files
 
     import mmel
 
     clip = mmel.load_clip(name, device="cpu")
-    data, places = packed(tensors(clip))
+    arrays = tensors(clip)
+    data, places = packed(arrays)
     if len(data) > LIMIT:
         raise ValueError(f"the playground's weights have {len(data):,} bytes, more than {LIMIT:,}: shrink the model.")
     sprites = files("mmel.scenes").joinpath("sprites.png").read_bytes()
     folder.mkdir(parents=True, exist_ok=True)
-    for old in (*folder.glob("weights-*.bin"), *folder.glob("sprites-*.png")):
-        old.unlink()
-    made = world(clip) | {"tensors": places}
-    for what, ending, content in (("weights", "bin", data), ("sprites", "png", sprites)):
+    for what in ("weights-*.bin", "sprites-*.png", "first-*.png"):
+        for old in folder.glob(what):
+            old.unlink()
+    shown, picture = first(clip, arrays["class_embeddings"])
+
+    def kept(what: str, ending: str, content: bytes) -> dict[str, object]:
         digest = sha256(content).hexdigest()
-        made[what] = {"file": f"{what}-{digest[:16]}.{ending}", "bytes": len(content), "sha256": digest}
-        (folder / made[what]["file"]).write_bytes(content)
+        name = f"{what}-{digest[:16]}.{ending}"
+        (folder / name).write_bytes(content)
+        return {"file": name, "bytes": len(content), "sha256": digest}
+
+    made = world(clip) | {"tensors": places, "weights": kept("weights", "bin", data)}
+    made |= {"sprites": kept("sprites", "png", sprites), "first": shown | {"picture": kept("first", "png", picture)}}
     (folder / "world.json").write_text(json.dumps(made, separators=(",", ":")))
     return made
 

@@ -63,14 +63,19 @@ export function changes(image, base) {
   return { moved: own.filter((patch, i) => patch !== others[i]).length, risen: sure ?? null };
 }
 
+/** What a gate did to the map under it: its range, the rank correlation, and how the first patches differ. */
+export function gateOf(image, base) {
+  const most = Math.max(...base), gates = Array.from(image, (value, i) => [value / base[i], base[i]]).filter(([, under]) => under > 1e-6 * most).map(([gate]) => gate);
+  const gate = gates.length ? [Math.min(...gates), Math.max(...gates)] : null;
+  return { gate, correlation: spearman(image, base), ...changes(image, base) };
+}
+
 function mmel(pair, given) {
   const settings = { ...LITERAL, text: "words", ...given }, bases = pair.imageMaps(settings), base = sumLayers(bases);
-  const image = imagePart(pair.model, pair.image, pair.text, settings, bases), most = Math.max(...base);
+  const image = imagePart(pair.model, pair.image, pair.text, settings, bases);
   const text = settings.text === "none" ? null : textPart(pair.model, pair.image, pair.text, settings, pair.textMap(settings));
-  const gates = Array.from(image, (value, i) => [value / base[i], base[i]]).filter(([, under]) => under > 1e-6 * most).map(([gate]) => gate);
-  const gate = gates.length ? [Math.min(...gates), Math.max(...gates)] : null;
   const shown = settings.contrastShare === null ? image : enhanceContrast(image, settings.contrastShare); // changes no order
-  return { image: shown, text, gate, correlation: spearman(image, base), ...changes(image, base) };
+  return { image: shown, text, ...gateOf(image, base) };
 }
 
 const METHODS = { grad_eclip: gradEclip, raw_attention: rawAttention, mmel };

@@ -5,6 +5,7 @@ import { askOf, Dials } from "./dials.js";
 import { button, choice, el, field, range } from "./dom.js";
 import { Exercises } from "./exercises.js";
 import { CHOICES } from "./explain.js";
+import { firstAnswer } from "./first.js";
 import { Palette } from "./palette.js";
 import { showBars, showCurves } from "./plots.js";
 import { fromAddress, openJson, saveJson, savePng, toAddress } from "./share.js";
@@ -39,9 +40,21 @@ class Playground {
     this.#build();
     this.store.listen(() => this.#changed());
     for (const what of ["pointerdown", "keydown", "focusin"]) root.addEventListener(what, () => this.#wake(), { once: true, capture: true });
-    this.view.score.textContent = `Touch anything here, and the model is loaded (${(world.weights.bytes / 1e6).toFixed(1)} MB).`;
     this.#draw();
     if (location.hash) this.#wake();
+    else this.#first(folder);
+  }
+
+  /** The first state is there before the model is: nothing but its picture has to be loaded. */
+  async #first(folder) {
+    const load = `Touch anything here, and the model is loaded (${(this.world.weights.bytes / 1e6).toFixed(1)} MB).`;
+    this.view.score.textContent = load;
+    const found = await firstAnswer(folder, this.world, this.store.state).catch(() => null);
+    if (!found || this.#awake) return;
+    this.view.show(found.answer, this.store.state, this.names);
+    showBars(this.bars, found.bars);
+    this.time.textContent = `As Python computed it when this book was built. ${load}`;
+    this.root.dataset.first = "yes";
   }
 
   get names() { return [this.store.state.left, this.store.state.right].map((name) => CHOICES[name].name); }

@@ -13,6 +13,8 @@ from .frame import DASHES, FRAME, HUES, INK, SIZES, Drawing, array_of, drawing, 
 from .pictures import bar
 from .words import alike, readable
 
+GAP = 4  # pixels between a bar's value and the names of the bars
+
 
 def bars(
     names: Sequence[str],
@@ -41,19 +43,38 @@ def bars(
     if intervals is not None:
         axes.hlines(places, *ends.T, color=INK, linewidth=1.2)
         axes.plot(ends, np.stack([places, places], 1), "|", color=INK, markersize=6)
-    for place, value, (low, high) in zip(places, values, ends, strict=True):
-        right = value >= 0
-        written = f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-        axes.annotate(
-            written, (max(value, high, 0) if right else min(value, low), place),
-            xytext=(5 if right else -5, 0), textcoords="offset points", va="center", ha="left" if right else "right",
-            size=SIZES["small"], color=INK,
-        )  # fmt: skip
     axes.set_yticks(places, names, parse_math=False)
     axes.invert_yaxis()
     axes.margins(x=0.12)
     reference(axes, line, line_name)
+    _write_values(axes, values, ends, digits)
     return figure
+
+
+def _write_values(axes: Axes, values: np.ndarray, ends: np.ndarray, digits: int) -> None:
+    """Each bar's value beyond its end, over the lines behind it; the axis grows until all of them stand beside it."""
+    written = []
+    for place, (value, (low, high)) in enumerate(zip(values, ends, strict=True)):
+        right = value >= 0
+        written.append(axes.annotate(
+            _signed(value, digits),
+            (max(value, high, 0) if right else min(value, low), place),
+            xytext=(5 if right else -5, 0), textcoords="offset points", va="center", ha="left" if right else "right",
+            size=SIZES["small"], color=INK, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8},
+        ))  # fmt: skip
+    for _ in range(3):  # a longer axis makes the bars shorter, not the words
+        axes.figure.draw_without_rendering()
+        boxes, frame = [each.get_window_extent() for each in written], axes.get_window_extent()
+        left, right = frame.x0 + GAP - min(box.x0 for box in boxes), max(box.x1 for box in boxes) - frame.x1
+        if max(left, right) <= 0:
+            return
+        low, high = axes.get_xlim()
+        step = 1.15 * (high - low) / frame.width
+        axes.set_xlim(low - step * max(left, 0), high + step * max(right, 0))
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def curves(
@@ -79,10 +100,22 @@ def curves(
                 f"{values.shape} values."
             )
         own = {name: float(((values[1:] + values[:-1]) / 2 * np.diff(fractions)).sum())} if areas is None else areas
-        label = f"{escaped(name)}   AUC {own[name]:.3f}" if name in own else escaped(name)
+        label = f"{escaped(name)}   AUC {_signed(own[name], 3)}" if name in own else escaped(name)
         axes.plot(fractions, values, dash, color=hue, linewidth=1.8, label=label)
-    axes.legend(fontsize=SIZES["small"], frameon=False)
+    _legend(axes, below=bool(title))
     return figure
+
+
+def _legend(axes: Axes, *, below: bool) -> None:
+    """Among the curves where there is room; else above them, or below them where a title stands above."""
+    among = axes.legend(fontsize=SIZES["small"], frameon=False)
+    axes.figure.draw_without_rendering()
+    place = among.get_window_extent()
+    paths = [each.get_path().transformed(each.get_transform()) for each in axes.lines]
+    if any(path.intersects_bbox(place, filled=False) for path in paths):
+        where = ("upper center", (0.5, -0.16)) if below else ("lower center", (0.5, 1.0))
+        how = dict(zip(("loc", "bbox_to_anchor"), where, strict=True))
+        axes.legend(fontsize=SIZES["small"], frameon=False, ncols=2, **how)
 
 
 def histogram(

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...clip import Clip
 from ...errors import BadSetting
 from ...loading.images import seen
+from ...maps import enhance_contrast
 from ...methods.grad_eclip import image_maps, sum_layers
 from ...methods.mmel import gated, spatial_tokens
 from ...methods.mmel_settings import CHOICES, LITERAL, WORKING, MmelSettings
@@ -20,6 +21,10 @@ from .base import Live, Seen, Subject, choice, control
 from .draw import bar, fitted, line, painted, sheet
 
 PRESETS = {"as printed": LITERAL, "our reading": WORKING}
+DIALS = ("alpha", "temperature", "temperature_place", "beta", "beta_place", "reduction", "gate", "head_wise")
+READS = [("the whole width", False), ("head by head", True)]
+CONTRASTS = {"as it is": None, "stretched to 0..1": 0.0, "2 % cut off at either end": 0.02,
+             "10 % cut off at either end": 0.1}  # fmt: skip
 TINY = 1e-6  # of the highest value, added so that a patch of value 0 has a gate too
 
 
@@ -33,7 +38,7 @@ class Left(NamedTuple):
 
 
 class Maps(NamedTuple):
-    """What the dials show, each [1, rows, columns]: Eq. 8, what Eq. 9 multiplies it with, and the product."""
+    """What the dials show, each [1, rows, columns]: Eq. 8, what Eq. 9 multiplies it with, the product with contrast."""
 
     base: Tensor
     gate: Tensor
@@ -57,8 +62,12 @@ class Dials(Live):
         self.beta_place = control(W.Dropdown, "β works", options=CHOICES["beta_place"])
         self.scales = control(W.Text, "Scales", continuous_update=False)
         self.reduction = control(W.Dropdown, "Matrix to patches", options=CHOICES["reduction"])
+        self.gate = control(W.Dropdown, "Gates of blocks", options=CHOICES["gate"])
+        self.head_wise = control(W.Dropdown, "Eq. 5 reads", options=READS)
+        self.contrast = control(W.Dropdown, "Contrast", options=list(CONTRASTS))  # by name: None would be no choice
         self.dials = [self.alpha, self.temperature, self.temperature_place, self.theta, self.thetas, self.beta,
-                      self.beta_place, self.scales, self.reduction]  # fmt: skip
+                      self.beta_place, self.scales, self.reduction, self.gate, self.head_wise,
+                      self.contrast]  # fmt: skip
         self._turn(PRESETS[self.preset.value])
         self.preset.observe(self._other_preset, "value")
         self.watch(*self.dials)
@@ -69,16 +78,17 @@ class Dials(Live):
             self._turn(PRESETS[change["new"]])
 
     def _turn(self, to: MmelSettings) -> None:
-        for name in ("alpha", "temperature", "temperature_place", "theta", "beta", "beta_place", "reduction"):
+        for name in (*DIALS, "theta"):
             getattr(self, name).value = to[name]
+        self.contrast.value = next(name for name, share in CONTRASTS.items() if share == to.contrast_share)
         self.scales.value, self.thetas.value = ", ".join(f"{s:g}" for s in to.scales), ""
 
     @property
     def settings(self) -> MmelSettings:
         """What the controls say; a number that none is raises `BadSetting`."""
-        names = ("alpha", "temperature", "temperature_place", "beta", "beta_place", "reduction")
         theta = numbers("theta", self.thetas.value) if self.thetas.value.strip() else self.theta.value
-        chosen = {name: getattr(self, name).value for name in names}
+        chosen = {name: getattr(self, name).value for name in DIALS}
+        chosen["contrast_share"] = CONTRASTS[self.contrast.value]
         return MmelSettings(**chosen, theta=theta, scales=numbers("scales", self.scales.value), text="none")
 
     def maps(self, left: Left) -> Maps:
@@ -91,7 +101,10 @@ class Dials(Live):
             lifted = [base + TINY * base.max() for base in left.bases]
             map, gate = (gated(b, left.queries, whole, thetas, settings, part) for b in (left.bases, lifted))
             base, gate = sum_layers(left.bases), gate / sum_layers(lifted)
-        return Maps(*(each.unflatten(1, left.grid) for each in (base, gate, map)))
+        base, gate, map = (each.unflatten(1, left.grid) for each in (base, gate, map))
+        return Maps(
+            base, gate, map if settings.contrast_share is None else enhance_contrast(map, settings.contrast_share)
+        )
 
     def look(self) -> Seen:
         picture, text = self.subject.picture, self.subject.text

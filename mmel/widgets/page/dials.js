@@ -1,12 +1,14 @@
 // MMEL's dials: Grad-ECLIP's map, the gate, their product, and how little or how much the order changes.
 (() => {
-  const { kinds, start, el, range, choice, canvas, speaker, drawMap, ink, gate: { Gate } } = window.mmelPlay;
+  const { kinds, start, el, range, choice, canvas, speaker, ends, drawMap, ink, gate: { Gate } } = window.mmelPlay;
   const SIZE = 280;
   const CHOICES = {
     reduction: ["From a matrix to a number", [["mean", "mean over patches"], ["sum", "sum over patches"], ["relevance", "weighed by the map"]]],
     gate: ["Blocks", [["mean", "mean of their levels"], ["sum", "sum of their levels"], ["each", "a gate for each"]]],
     temperature_place: ["Temperature goes", [["none", "nowhere (no equation has it)"], ["attention", "under the attention"], ["softmax", "into a softmax"]]],
     beta_place: ["\u03b2 goes", [["none", "nowhere (no equation has it)"], ["base", "in place of the 1"]]],
+    head_wise: ["Eq. 5 reads the queries", [[false, "over their whole width (as printed)"], [true, "head by head, then averaged"]]],
+    contrast_share: ["Contrast of the map", [[null, "as it is (no equation has it)"], [0, "stretched to 0..1"], [0.02, "2 % cut off at either end"], [0.1, "10 % cut off at either end"]]],
   };
 
   kinds.dials ??= (live, data, pictures) => {
@@ -30,7 +32,16 @@
     const alpha = range("\u03b1, strength", { min: 0, max: 16, step: 0.1, value: at.alpha, say: digits(1) }, turn("alpha"));
     const temperature = range("temperature", { min: 0.02, max: 1, step: 0.01, value: at.temperature, say: digits(2) }, turn("temperature"));
     const beta = range("\u03b2, preservation", { min: 0, max: 8, step: 0.1, value: at.beta, say: digits(1) }, turn("beta"));
-    const selects = Object.fromEntries(Object.entries(CHOICES).map(([name, [label, list]]) => [name, choice(label, list, at[name], (value) => { turn(name)(value); show(); })]));
+    const shares = names.map((name) => data.presets[name].contrast_share).filter((share) => CHOICES.contrast_share[1].every(([known]) => known !== share));
+    const more = { contrast_share: [...new Set(shares)].map((share) => [share, `${Number((100 * share).toPrecision(3))} % cut off at either end`]) };
+    /** A list for a reading: what a preset alone has is in it too. */
+    const reading = (name) => {
+      const [label, known] = CHOICES[name], list = [...known, ...(more[name] ?? [])].map(([value, says]) => [JSON.stringify(value), says]);
+      const made = choice(label, list, JSON.stringify(at[name]), (value) => { turn(name)(JSON.parse(value)); show(); }), { set } = made;
+      return Object.assign(made, { set: (value) => set(JSON.stringify(value)) });
+    };
+    const offered = Object.keys(CHOICES).filter((name) => name !== "head_wise" || data.heads > 1);
+    const selects = Object.fromEntries(offered.map((name) => [name, reading(name)]));
     const scales = at.scales.map((value, i) => range(`s${"\u2081\u2082\u2083\u2084\u2085"[i] ?? i + 1}`, { min: 0, max: 4, step: 0.05, value, say: digits(2) }, (to) => {
       at.scales[i] = to;
       preset.set("own");
@@ -67,7 +78,7 @@
       const place = canvas(SIZE, "", tall), under = el("figcaption", { textContent: name });
       return { place, under, box: el("figure", {}, place, under) };
     });
-    const dots = canvas(SIZE, "", tall), gauge = canvas(840, "", 60), numbers = { order: el("b"), low: el("b"), ratio: el("b"), ten: el("b") };
+    const dots = canvas(SIZE, "", tall), gauge = canvas(840, "", 60), numbers = { order: el("b"), low: el("b"), ratio: el("b"), ten: el("b"), map: el("b") };
     const bounds = [el("span"), el("span")];
 
     const drawOrder = ([before, after]) => {
@@ -148,21 +159,22 @@
       numbers.low.textContent = here ? `${found.low.toFixed(3)} to ${found.high.toFixed(3)}` : "none";
       numbers.ratio.textContent = here ? (found.high / found.low).toFixed(3) : "none";
       numbers.ten.textContent = String(kept);
+      numbers.map.textContent = ends(found.map).map((value) => (value ? value.toPrecision(3) : "0")).join(" to ");
       const asked = data.texts[state.scene][state.text];
       ["Grad-ECLIP's map", "The gate of each patch, where the map is not 0,", "MMEL's map"].forEach((name, i) => panels[i].place.setAttribute("aria-label", `${name} for \u201c${asked}\u201d.`));
       said.say(`Rank correlation with Grad-ECLIP ${numbers.order.textContent}; gate from ${numbers.low.textContent}; of the first ten patches ${kept} stay.`);
     };
 
     const read = (name, value) => el("div", {}, el("dt", { textContent: name }), el("dd", {}, value));
-    const group = (title, ...inside) => el("fieldset", {}, el("legend", { textContent: title }), ...inside);
+    const group = (title, className, ...inside) => el("fieldset", { className }, el("legend", { textContent: title }), ...inside);
     live.append(
       el("div", { className: "mp-row" }, scene, text, preset),
       el("div", { className: "mp-four" }, ...panels.map(({ box }) => box), el("figure", {}, dots, el("figcaption", { textContent: "the order of the patches" }))),
       el("div", { className: "mp-gauge" }, gauge, el("div", { className: "mp-bounds" }, ...bounds)), stretched,
       el("dl", { className: "mp-numbers" }, read("rank correlation", numbers.order), read("gate, lowest to highest", numbers.low),
-        read("highest over lowest", numbers.ratio), read("first ten that stay", numbers.ten)),
-      el("div", { className: "mp-groups" }, group("Dials", alpha, temperature, beta), group("Scales", ...scales),
-        group("Readings", ...Object.values(selects)), group("\u03b8, a weight for each block", together, el("div", { className: "mp-bank" }, ...thetas))),
+        read("highest over lowest", numbers.ratio), read("first ten that stay", numbers.ten), read("MMEL, lowest to highest", numbers.map)),
+      el("div", { className: "mp-groups" }, group("Dials", "", alpha, temperature, beta), group("Scales", "", ...scales),
+        group("Readings", "mp-across mp-readings", ...Object.values(selects)), group("\u03b8, a weight for each block", "mp-across", together, el("div", { className: "mp-bank" }, ...thetas))),
       said);
     show();
     return draw;

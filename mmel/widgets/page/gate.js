@@ -19,6 +19,14 @@
     return out;
   };
 
+  /** The same `count` channels, from `first` on, of every row: a head's part of the queries. */
+  const columns = (x, rows, width, first, count) => {
+    if (count === width) return x;
+    const out = new Float64Array(rows * count);
+    for (let r = 0; r < rows; r += 1) out.set(x.subarray(r * width + first, r * width + first + count), r * count);
+    return out;
+  };
+
   const layerNorm = (x, rows, width, weight, bias) => {
     for (let r = 0; r < rows; r += 1) {
       const row = x.subarray(r * width, (r + 1) * width), mean = row.reduce((a, b) => a + b, 0) / width;
@@ -39,6 +47,16 @@
   const minMax = (values) => {
     const [low, high] = play.ends(values);
     return values.map((value) => (high > low ? (value - low) / (high - low) : 0));
+  };
+
+  /** Sec. 3.4: stretched to 0..1 between the quantiles `share` and 1 - `share`, cut off outside. */
+  const enhanceContrast = (map, share) => {
+    const sorted = map.slice().sort(), quantile = (where) => {
+      const at = where * (sorted.length - 1), first = Math.floor(at);
+      return sorted[first] + (at - first) * (sorted[Math.ceil(at)] - sorted[first]);
+    };
+    const [low, high] = [quantile(share), quantile(1 - share)];
+    return minMax(map.map((value) => Math.min(high, Math.max(low, value))));
   };
 
   const softplus = (theta) => (theta > 20 ? theta : Math.log1p(Math.exp(theta))); // Eq. 6
@@ -74,8 +92,9 @@
     constructor(data) {
       const [queries, keys, values] = [data.queries, data.keys, data.values].map(play.unpack);
       const [, depth, tokens, width] = queries.shape;
-      Object.assign(this, { queries, keys, values, depth, tokens, width, patches: tokens - 1, texts: values.shape[1], kept: new Map() });
-      this.T = Object.fromEntries(Object.entries(data.transform).map(([name, packed]) => [name, Float64Array.from(play.unpack(packed).values)]));
+      Object.assign(this, { queries, keys, values, depth, tokens, width, patches: tokens - 1, texts: values.shape[1], heads: data.heads, kept: new Map() });
+      const weights = (stored) => Object.fromEntries(Object.entries(stored).map(([name, packed]) => [name, Float64Array.from(play.unpack(packed).values)]));
+      this.T = Object.fromEntries(Object.entries(data.transforms).map(([parts, stored]) => [parts, weights(stored)])); // one T for each width
     }
 
     once(key, make) {
@@ -99,12 +118,13 @@
       }));
     }
 
-    /** Eq. 1b to 5 without the root of the width: the cosines of transformed patches, for one block and scale. */
-    cosines(scene, layer, s) {
-      const { T, width, patches } = this, at = scene * this.depth + layer;
-      const scales = this.once(`scales ${at}`, () => new Map());
+    /** Eq. 1b to 5 without the root of the width: the cosines of transformed patches, for one block, scale and part of the width. */
+    cosines(scene, layer, s, part, parts) {
+      const { patches } = this, at = scene * this.depth + layer, own = `${at} ${part} ${parts}`, width = this.width / parts, T = this.T[parts];
+      const scales = this.once(`scales ${own}`, () => new Map());
       if (!scales.has(s)) {
-        const first = this.once(`first ${at}`, () => linear(this.block(this.queries, at).slice(width), patches, T["linear_1.weight"], null, width, 2 * width));
+        const read = () => columns(this.block(this.queries, at).slice(this.width), patches, this.width, part * width, width); // Eq. 1a: no class token
+        const first = this.once(`first ${own}`, () => linear(read(), patches, T["linear_1.weight"], null, width, 2 * width));
         const hidden = first.map((value, i) => Math.max(0, s * value + T["linear_1.bias"][i % (2 * width)]));
         const out = linear(hidden, patches, T["linear_2.weight"], T["linear_2.bias"], 2 * width, width);
         const unit = unitRows(layerNorm(out, patches, width, T["norm.weight"], T["norm.bias"]), patches, width);
@@ -119,8 +139,8 @@
     }
 
     /** Eq. 9's SemanticLevel: one number a patch from Eq. 5 and 7, by the reading that is chosen. */
-    level(cosines, theta, settings, shown) {
-      const { patches, width } = this, weight = softplus(theta), out = new Float64Array(patches), { temperature, reduction } = settings;
+    level(cosines, theta, settings, shown, width) {
+      const { patches } = this, weight = softplus(theta), out = new Float64Array(patches), { temperature, reduction } = settings;
       const by = reduction === "relevance" ? minMax(shown) : new Float64Array(patches).fill(reduction === "sum" ? 1 : 1 / patches);
       for (let i = 0; i < patches; i += 1) {
         let row = cosines.subarray(i * patches, (i + 1) * patches);
@@ -137,14 +157,18 @@
       return out;
     }
 
-    /** Base map, MMEL's map and the gate between them. */
+    /** Base map, MMEL's map and the gate between them. Contrast comes after the gate. */
     explain(scene, text, settings) {
       const bases = this.bases(scene, text), { patches, depth } = this, { alpha, theta, scales, gate } = settings;
       const base = bases.reduce((sum, one) => sum.map((value, i) => value + one[i])), keep = settings.beta_place === "base" ? settings.beta : 1;
+      const parts = settings.head_wise ? this.heads : 1; // Eq. 5 on the whole width, or on each head's part, averaged
       const levels = bases.map((one, layer) => {
-        const sum = new Float64Array(patches);
+        const sum = new Float64Array(patches), shown = gate === "each" ? one : base;
         for (const s of scales) {
-          this.level(this.cosines(scene, layer, s), theta[layer], settings, gate === "each" ? one : base).forEach((value, i) => { sum[i] += value; });
+          for (let part = 0; part < parts; part += 1) {
+            const level = this.level(this.cosines(scene, layer, s, part, parts), theta[layer], settings, shown, this.width / parts);
+            level.forEach((value, i) => { sum[i] += value / parts; });
+          }
         }
         return sum;
       });
@@ -155,6 +179,7 @@
       const seen = base.map((value) => value > 1e-3 * play.ends(base)[1]), factors = map.map((value, i) => (base[i] > 0 ? value / base[i] : NaN));
       const inside = Array.from(factors.filter((value, i) => seen[i] && Number.isFinite(value)));
       const [low, high] = inside.length ? play.ends(inside) : [NaN, NaN];
+      if (settings.contrast_share !== null) map = enhanceContrast(map, settings.contrast_share);
       return { base, map, gate: factors, low, high, keep, order: spearman(base, map), ranks: [ranks(base), ranks(map)] };
     }
   }
