@@ -36,6 +36,7 @@ def check_protocol(
 NEEDED = {  # what of its samples each protocol cannot do without
     "table1": "captions", "table2": "label", "table3": "captions", "localisation": "masks", "words": "scene",
     "microscope": "label", "errors": "scene", "sanity": "captions", "swaps": "captions",
+    "transform": "captions",
 }  # fmt: skip
 NEEDS = {  # what of a sample a protocol may need, in words
     "label": "the true class of each picture",

@@ -15,7 +15,7 @@ from ...sanity.likeness import flat, on_grid, second_moment, spearman
 from ...sanity.swaps import distance
 from ..protocol import FATAL, Batch, Findings, Measurement, Row
 from ..rows import check_row
-from .checking import check_protocol
+from .checking import check_data, check_protocol
 from .making import image_maps
 from .scoring import pixels_of
 
@@ -48,7 +48,8 @@ class Transform:
             raise BadSetting(f"row {row.name} has T of seed {own}, and another one was to be drawn: take other draws.")
 
     def prepare(self, clip: Clip, data) -> None:
-        """Nothing: every sample stands by itself."""
+        """Nothing: every sample stands by itself. Raises `DatasetError` where none has a caption."""
+        check_data("transform", data)
 
     def measure_batches(self, clip: Clip, state: None, batches: Sequence[Batch]) -> Iterator[list[Findings]]:
         """A group has one call of the method for each draw; one whose maps fail has no numbers."""
