@@ -86,12 +86,12 @@ class Sanity:
 
     def prepare(self, clip: Clip, data) -> State:
         """The rungs of each order, and all captions where the nearest one is asked for."""
+        check_data("sanity", data)
         seeks = NEAREST in self.measured
         return State(self.rungs(clip), Gallery(clip, data, self.tower != "image") if seeks else None)
 
     def rungs(self, clip: Clip) -> dict[str, tuple[Climb, ...]]:
         """What is drawn anew for each rung of each order, the trained model left out."""
-        check_data("sanity", data)
         names = [step.name for step in ladder(clip, self.tower)]
         wanted = self.steps or list(dict.fromkeys([*names[:: self.every], names[-1]]))
         return {order: climbs(clip, order, self.tower, wanted) for order in self.orders}
