@@ -2,9 +2,9 @@
 
 JupyterLab is no dependency: install it anywhere, with the widgets' extensions (`pip install jupyterlab ipywidgets
 anywidget`), and name its program. The kernel is this Python. All cells are run in a headless Chromium; then a slider is
-moved, another prompt is written, an emoji is placed and dragged, in the light and in the dark theme. Exits 1 with what
-did not happen: a picture that stays as it is, one without words, a widget that is not drawn, an error of a script.
-Not part of `make test`.
+moved, a list is used, another prompt is written, an emoji is placed and dragged, in the light and in the dark theme.
+Exits 1 with what did not happen: a picture that stays as it is, one without words, a widget that is not drawn, an error
+of a script. Not part of `make test`.
 """
 
 from __future__ import annotations
@@ -181,6 +181,8 @@ class Reader:
         self.shoot_all("first")
         self.changes("explorer", "another prompt", lambda: self.write("explorer", "Text", "a red car"))
         self.changes("dials", "a slider", lambda: self.slide("dials", ALPHA, "ArrowRight", 8))
+        cut = partial(self.control("dials", "Contrast").locator("select").select_option, "10 % cut off at either end")
+        self.changes("dials", "a list", cut)
         self.changes("scrubber", "a slider", lambda: self.slide("scrubber", "Step", "ArrowRight", 4))
         self.changes("ladder", "a slider", lambda: self.slide("ladder", "Steps drawn anew", "ArrowRight", 2))
         self.write("editor", "Emoji", "whale")
