@@ -241,9 +241,9 @@ def test_what_every_sample_lacks_is_one_error_at_the_start(clip, tmp_path, proto
 @pytest.mark.parametrize(
     ("columns", "fit"),
     [
-        ("caption", ["table1", "table3", "sanity", "swaps"]),
+        ("caption", ["table1", "table3", "sanity", "swaps", "transform"]),
         ("class", ["table2", "microscope"]),
-        ("caption,class", ["table1", "table2", "table3", "microscope", "sanity", "swaps"]),
+        ("caption,class", ["table1", "table2", "table3", "microscope", "sanity", "swaps", "transform"]),
     ],
 )
 def test_data_check_says_what_a_folder_is_for(tmp_path, capsys, columns, fit):
