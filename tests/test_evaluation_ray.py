@@ -49,9 +49,14 @@ def rays():
 
 
 def children() -> list[psutil.Process]:
-    """Ray's processes below this one."""
+    """Ray's processes below this one: its programs lie in its package, its workers name themselves."""
     found = psutil.Process().children(recursive=True)
-    return [each for each in found if each.is_running() and "ray" in " ".join(each.cmdline()).lower()]
+    return [each for each in found if each.is_running() and is_ray(" ".join(each.cmdline()))]
+
+
+def is_ray(command: str) -> bool:
+    """A process that was forked from pytest has the name of this file in its command, and is none of Ray's."""
+    return "/ray/" in command or command.startswith("ray::")
 
 
 def ended(processes: list[psutil.Process]) -> list[str]:
