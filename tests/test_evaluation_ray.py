@@ -49,14 +49,21 @@ def rays():
 
 
 def children() -> list[psutil.Process]:
-    """Ray's processes below this one: its programs lie in its package, its workers name themselves."""
-    found = psutil.Process().children(recursive=True)
-    return [each for each in found if each.is_running() and is_ray(" ".join(each.cmdline()))]
+    """Ray's processes below this one: its programs and scripts lie in its package, its workers name themselves."""
+    return [each for each in psutil.Process().children(recursive=True) if is_ray(command_of(each))]
 
 
-def is_ray(command: str) -> bool:
-    """A process that was forked from pytest has the name of this file in its command, and is none of Ray's."""
-    return "/ray/" in command or command.startswith("ray::")
+def command_of(process: psutil.Process) -> list[str]:
+    """Nothing for one that has ended by now."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def is_ray(command: list[str]) -> bool:
+    """What others began has Ray's folder at most inside a line of code, for `import ray` puts it on their path."""
+    return any(word.startswith("ray::") or "/ray/" in word.partition(" ")[0] for word in command)
 
 
 def ended(processes: list[psutil.Process]) -> list[str]:
@@ -85,6 +92,7 @@ def head(rays):
     while "Ray runtime started" not in log.read_text():
         assert process.poll() is None and time.monotonic() < end, log.read_text()
         time.sleep(0.1)
+    assert children(), "none of Ray's processes is known as one"
     yield
     every = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGTERM)
