@@ -28,7 +28,7 @@ NUMBERS = "../_static/numbers"
 
 
 class Made(NamedTuple):
-    """A page without a notebook: the command that gives its numbers and what it does, its file and what that holds."""
+    """A page without a notebook: a command that checks it and what that does, its file and what that holds."""
 
     command: str
     does: str

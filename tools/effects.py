@@ -13,10 +13,10 @@ from pathlib import Path
 import yaml
 
 from mmel.errors import MmelError
+from mmel.evaluation.beside import paper_name
 from mmel.evaluation.cells import higher_is_better
-from mmel.evaluation.rows import PAPER
 from mmel.ledger import Tables, read_results, read_tables
-from mmel.ledger.evidence import LEAST
+from mmel.ledger.evidence import LEAST, side
 from mmel.stats import LEVEL, holm
 
 READINGS = {"mmel_literal": "as printed", "mmel_working": "WORKING"}
@@ -31,7 +31,7 @@ class Effect:
     reading: str
     other: str
     gap: Mapping[str, float]  # mean, low, high, p, count; empty where nothing has run
-    p: float | None  # after Holm's correction over the page
+    p: float | None  # after Holm's correction over its family: the same blocks, or the other rows
     says: str
     reported: float | None  # the paper's own difference
 
@@ -52,7 +52,7 @@ class Group:
 
 
 def groups_of(root: Path, profile: str, question: str) -> list[Group]:
-    """Every effect of a question, judged together."""
+    """Every effect of a question, each judged with its family."""
     wanted = yaml.safe_load((root / "book" / "effects.yml").read_text(encoding="utf-8"))[question]
     results = read_results(root / "runs" / profile / "results.json")
     tables = read_tables(root / "book" / "paper_tables.csv")
@@ -103,14 +103,14 @@ def says(gap: Mapping[str, float], p: float | None, higher: bool) -> str:
         return FEW
     if gap["low"] == gap["mean"] == gap["high"] == 0:
         return ALIKE
-    if p >= LEVEL or gap["low"] <= 0 <= gap["high"]:
+    good = side(gap, higher, 0)
+    if good is None or not p < LEVEL:
         return OPEN
-    return BETTER if (gap["mean"] > 0) == higher else WORSE
+    return BETTER if good else WORSE
 
 
 def printed(tables: Tables, column: Sequence | None, other: str) -> float | None:
-    """The paper's MMEL less the row of the paper whose closest reading `other` is."""
-    row = next((name for name, ours in PAPER.items() if ours[0] == other), None)
-    if column is None or row is None or row not in (values := tables[column[0]][column[1]]):
-        return None
-    return values["MMEL"] - values[row]
+    """The paper's MMEL less the row of the paper that `other` stands beside."""
+    values = tables[column[0]][column[1]] if column else {}
+    row = paper_name(other)
+    return values["MMEL"] - values[row] if row in values else None

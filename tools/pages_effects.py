@@ -8,7 +8,7 @@ from pathlib import Path
 
 from effects import ALIKE, BETTER, FEW, LATER, OFFICIAL, OPEN, READINGS, SAME, WORSE, Effect, Group, groups_of
 
-from mmel.evaluation.rows import PAPER
+from mmel.evaluation.beside import paper_name
 from mmel.ledger.evidence import LEAST
 from mmel.stats import LEVEL
 
@@ -24,7 +24,7 @@ MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 def name_of(other: str) -> str:
     """The other row in words, with the paper's name of it."""
     own = {SAME: "Grad-ECLIP, same blocks", OFFICIAL: "Grad-ECLIP, official code"}
-    paper = next((name for name, ours in PAPER.items() if ours[0] == other), other)
+    paper = paper_name(other) or other
     return own.get(other, {"KS": "Kernel SHAP", "Chefer": "Chefer et al."}.get(paper, paper))
 
 
@@ -73,7 +73,7 @@ def head(effects: Sequence[Effect]) -> str:
         return "Better in some, worse in others."
     if won:
         return "In part."
-    return "No, rather worse." if lost else "Not shown: no difference can be told from chance."
+    return "No: worse in some, better in none." if lost else "Not shown: no difference can be told from chance."
 
 
 def verdict(groups: Sequence[Group]) -> str:
@@ -124,7 +124,7 @@ def line(effect: Effect, group: Group, scale: float) -> str:
             f'<td data-label="difference"><b>{mean}</b> [{low}, {high}]</td>'
             f'<td data-label="p">{p}</td><td data-label="samples">{gap["count"]}</td>'
         )
-    reported = f'<td class="few">{DASH}</td>'
+    reported = few
     if effect.reported is not None:
         reported = f'<td data-label="paper">{signed(effect.reported, group.digits)}</td>'
     reading = coded(READINGS[effect.reading])
@@ -168,7 +168,7 @@ def page(root: Path, profile: str, question: str) -> str:
     top = "".join(f'<th scope="col">{name}</th>' for name in names)
     key = (
         "A line: mean difference over the same samples, 95 % bootstrap interval. <i>p</i>: signs flipped at random, "
-        f"after Holm's correction over the {sum(tested)} differences from the same blocks and the "
+        f"after Holm's correction, once over the {sum(tested)} differences from the same blocks and once over the "
         f"{len(tested) - sum(tested)} others, those of {LEAST} samples or more. The point is full where the interval "
         f"leaves 0 out and p is below {LEVEL:g}; the shaded side is the better one. <i>The same</i>: no sample "
         "differs at all. Official code: the last block alone, with one head. <i>paper</i>, a diamond: the "
