@@ -20,7 +20,7 @@ from evaluation_toy import LOG, TINY, begun, kill_one, tiny_job
 
 from mmel.cli import main
 from mmel.errors import BadSetting, EvaluationError, MissingExtra, UnknownName
-from mmel.evaluation import Plan, Row, cluster, run
+from mmel.evaluation import Plan, Row, crews, run
 from mmel.evaluation.job import ModelName
 
 HERE = Path(__file__).parent
@@ -150,7 +150,7 @@ def test_more_workers_than_there_is_room_for_are_an_error_at_once(tmp_path, head
 
 
 def test_a_shard_that_kills_every_worker_is_named(tmp_path, head, monkeypatch, capsys):
-    monkeypatch.setattr(cluster, "TRIES", 1)
+    monkeypatch.setattr(crews, "TRIES", 1)
     job = tiny_job(6, [Row("deadly", "rise", {"trouble": "deadly picture-0004"})], model=TINY)
     with pytest.raises(EvaluationError, match=r"samples 3 to 5 lost 1 workers[^\n]*finished parts are kept"):
         run(job, tmp_path / "run", plan(workers=1))

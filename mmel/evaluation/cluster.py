@@ -15,12 +15,12 @@ from textwrap import shorten
 import pyarrow as pa
 
 from ..errors import BadSetting, EvaluationError, MissingExtra, MmelError
+from .crews import check_tries
 from .header import check_same
 from .job import Job, Worker
 from .measuring import Tick, measure_shard
 from .parts import Shard
 
-TRIES = 4  # of a shard, before what kills its workers is taken to be the shard itself
 HERE = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}  # of a cluster that is nobody else's
 SILENT = {"RAY_USAGE_STATS_ENABLED": "0"}  # Ray would report its use to its makers
 
@@ -99,10 +99,10 @@ class Cluster:
         actor, shard = self.asked.pop(done)
         gone = (self.ray.exceptions.RayActorError, self.ray.exceptions.ObjectLostError)
         try:
-            said = self.ray.get(done)
+            answer = self.ray.get(done)
         except gone as error:
             self.lost[shard] += 1
-            _give_up(shard, self.lost[shard], error)
+            check_tries(shard, self.lost[shard], says=f"Ray says: {said(error)}")
             self.ray.kill(actor)  # its machine may be out of reach, and come back
             self._hire()
             return shard, None
@@ -110,10 +110,10 @@ class Cluster:
             raise _cause(error) from None
         self.free.append(actor)
         if shard:
-            return shard, said
+            return shard, answer
         if self.header is None:
-            self.header = said
-        check_same(self.header, said, "a worker of the cluster")
+            self.header = answer
+        check_same(self.header, answer, "a worker of the cluster")
         return None, None
 
     def _hire(self) -> None:
@@ -160,15 +160,6 @@ def _cause(error) -> Exception:
     """The error that was raised on a worker, as it was raised there if it is one of ours."""
     cause = getattr(error, "cause", None)
     return cause if isinstance(cause, MmelError) else EvaluationError(f"a worker of the cluster stopped: {error}")
-
-
-def _give_up(shard: Shard | None, times: int, error: Exception) -> None:
-    if times == TRIES:
-        what = f"samples {shard.start} to {shard.stop - 1}" if shard else "a run that had not begun"
-        raise EvaluationError(
-            f"{what} lost {TRIES} workers one after the other: finished parts are kept. Look what is wrong there (is "
-            f"the memory full?), and give the same command again. Ray says: {said(error)}"
-        ) from error
 
 
 def said(error: Exception) -> str:

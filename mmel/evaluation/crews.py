@@ -26,8 +26,6 @@ from .measuring import Tick, measure_shard
 from .parts import Shard
 
 TRIES = 4  # of a shard, before what kills its workers is taken to be the shard itself
-LOST = "{what} lost {tries} workers one after the other{last}: finished parts are kept. {advice}"
-ADVICE = "Look what is wrong there (is the memory full?), and give the same command again."
 
 
 class Crew(Protocol):
@@ -159,12 +157,15 @@ class Processes:
         return Hand(process, line)
 
 
-def check_tries(shard: Shard | None, times: int, sample: str) -> None:
-    """Raise `EvaluationError` where a shard has lost as many workers as may be."""
+def check_tries(shard: Shard | None, times: int, sample: str = "", says: str = "") -> None:
+    """Raise `EvaluationError` where a shard has lost as many workers as may be; `says`: what is known of the reason."""
     if times >= TRIES:
         what = f"samples {shard.start} to {shard.stop - 1}" if shard else "a run that had not begun"
         last = f" (the last sample begun was {sample})" if sample else ""
-        raise EvaluationError(LOST.format(what=what, tries=times, last=last, advice=ADVICE))
+        raise EvaluationError(
+            f"{what} lost {TRIES} workers one after the other{last}: finished parts are kept. Look what is wrong there "
+            f"(is the memory full?), and give the same command again. {says}".rstrip()
+        )
 
 
 def _work(job: Job, line: Connection) -> None:

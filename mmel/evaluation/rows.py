@@ -6,11 +6,12 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import get_type_hints
 
 from ..errors import BadSetting, MmelError, UnknownName
 from ..methods import METHODS, OFFICIAL, check_settings, settings_of
 from ..methods.mmel_settings import LITERAL, WORKING, MmelSettings
-from ..methods.parts.settings import kinds_of
+from ..methods.parts.settings import fits, kinds_of
 from .protocol import Row
 
 ONE_HEAD = dict(OFFICIAL["grad_eclip"])  # the official block has a single head, whatever the model has
@@ -101,7 +102,7 @@ FULL = {"rise": 2000, "kernel_shap": 1024, "m2ib": 10}  # as in the official cod
 
 BETWEEN = re.compile(r"[,\s]+(?![^\[]*\])")  # names; what stands in brackets belongs to one of them
 NAMED = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<settings>[^\[\]]+)\])?")
-VALUES = {"true": True, "false": False, "none": None}
+VALUES = {"true": True, "false": False, "none": None, "null": None}  # null: as `--set` has it
 WHOLE, NUMBER, WORD = r"-?\d+", r"-?(\d+\.?\d*|\.\d+)([eE]-?\d+)?", r"[A-Za-z_][\w.-]*"
 GRAMMAR = (
     "write NAME[SETTING=VALUE,...], such as m2ib[beta=1,n_samples=5]; a value is a number, true, false, none, a word, "
@@ -190,10 +191,8 @@ def _shown(value: object) -> str:
 
 def _check_plain(method: str, name: str, value: object) -> None:
     """Raise for a setting that may be a tensor or the like unless its value is one of the kinds that can be written."""
-    annotation = str(inspect.signature(METHODS[method]).parameters[name].annotation)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and "float |" in annotation
-    words = isinstance(value, tuple) and all(isinstance(each, str) for each in value) and "Sequence[str]" in annotation
-    if not (value is None or number or words):
+    if not fits(value, get_type_hints(METHODS[method])[name]):
+        annotation = METHODS[method].__annotations__[name]
         raise BadSetting(f"of {annotation}, which {name} may be, tensors and mappings cannot be written here.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -59,7 +59,6 @@ def randomize(
     every = ladder(clip, tower)
     chosen = every if steps is None else tuple(_step(every, each) for each in steps)
     kept = {name: value.detach().clone() for name, value in parameters(clip.model, chosen).items()}
-    total = sum(parameter.numel() for parameter in clip.model.parameters())
     drawn = {
         name: draw(law_of(clip, name), kept[name], seed, f"{step.name}/{name}")
         for step in chosen
@@ -67,9 +66,15 @@ def randomize(
     }
     try:
         _put(clip, drawn)
-        yield Share(count(clip.model, chosen) / count(clip.model, every), count(clip.model, chosen) / total)
+        yield share_of(clip, chosen, tower)
     finally:
         _put(clip, kept)
+
+
+def share_of(clip: Clip, steps: Sequence[Step], tower: str = "image") -> Share:
+    """Which share of the parameters some steps of a tower hold."""
+    some, every = count(clip.model, steps), count(clip.model, ladder(clip, tower))
+    return Share(some / every, some / sum(parameter.numel() for parameter in clip.model.parameters()))
 
 
 def cascade(
@@ -89,10 +94,26 @@ def cascade(
     """
     coming = climbs(clip, order, tower, steps)
     rungs = [Rung("trained", Share(0.0, 0.0), look(clip))]
-    for climb in coming:
-        with randomize(clip, climb.drawn, tower=tower, seed=seed) as share:
-            rungs.append(Rung(climb.step, share, look(clip)))
+    with closing(climbed(clip, coming, tower=tower, seed=seed)) as standing:
+        for climb in standing:
+            rungs.append(Rung(climb.step, share_of(clip, climb.drawn, tower), look(clip)))
     return tuple(rungs)
+
+
+def climbed(clip: Clip, coming: Sequence[Climb], *, tower: str = "image", seed: int = 0) -> Iterator[Climb]:
+    """Each rung while the model stands on it: what it has in common with the one before is not drawn again.
+
+    Close the generator (`contextlib.closing`), and the trained weights are back.
+    """
+    with ExitStack() as weights:
+        before: tuple[Step, ...] = ()
+        for climb in coming:
+            if climb.drawn[: len(before)] != before:
+                weights.close()  # the steps before are as trained again
+                before = ()
+            weights.enter_context(randomize(clip, climb.drawn[len(before) :], tower=tower, seed=seed))
+            before = climb.drawn
+            yield climb
 
 
 def climbs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
+from typing import NamedTuple
 
 from ...data.dataset import Record
 from ...data.records import Picture
@@ -38,25 +39,37 @@ NEEDED = {  # what of its samples each protocol cannot do without
     "microscope": "label", "errors": "scene", "sanity": "captions", "swaps": "captions",
     "transform": "captions",
 }  # fmt: skip
-NEEDS = {  # what of a sample a protocol may need, in words
-    "label": "the true class of each picture",
-    "captions": "each picture's caption",
-    "masks": "exact masks",
-    "scene": "the exact masks and words of the bundled world",
-}
-HAVE = {  # and which datasets have it
-    "label": "take scenes/classes, imagenet, or a folder with labels.csv (image,class)",
-    "captions": "take scenes/pairs, coco, conceptual-captions, or a folder with captions.csv (image,caption)",
-    "masks": "take scenes/pairs, coco-objects, or masks",
-    "scene": "take scenes/pairs, scenes/crowded, or another split of it",
-}
 
 
-HOLDS: dict[str, Callable[[Record], bool]] = {  # as far as a record says so without decoding its picture
-    "label": lambda record: record.label is not None,
-    "captions": lambda record: bool(record.captions),
-    "masks": lambda record: type(record) is not Picture,
-    "scene": lambda record: not isinstance(record, Picture),
+class Need(NamedTuple):
+    """Something of a sample in words, which datasets have it, and whether a record says so, its picture not decoded."""
+
+    words: str
+    take: str
+    holds: Callable[[Record], bool]
+
+
+NEEDS = {
+    "label": Need(
+        "the true class of each picture",
+        "take scenes/classes, imagenet, or a folder with labels.csv (image,class)",
+        lambda record: record.label is not None,
+    ),
+    "captions": Need(
+        "each picture's caption",
+        "take scenes/pairs, coco, conceptual-captions, or a folder with captions.csv (image,caption)",
+        lambda record: bool(record.captions),
+    ),
+    "masks": Need(
+        "exact masks",
+        "take scenes/pairs, coco-objects, or masks",
+        lambda record: type(record) is not Picture,
+    ),
+    "scene": Need(
+        "the exact masks and words of the bundled world",
+        "take scenes/pairs, scenes/crowded, or another split of it",
+        lambda record: not isinstance(record, Picture),
+    ),
 }
 
 
@@ -65,16 +78,16 @@ def check_data(protocol: str, data: Sequence) -> None:
 
     A dataset without records is taken as it is: of its samples nothing is known before they are read.
     """
-    records, what = getattr(data, "records", None), NEEDED[protocol]
-    if records and not any(map(HOLDS[what], records)):
+    records, need = getattr(data, "records", None), NEEDS[NEEDED[protocol]]
+    if records and not any(map(need.holds, records)):
         raise DatasetError(
-            f"{protocol} judges by {NEEDS[what]}, and no sample of {name_of(data)} has that: {HAVE[what]}."
+            f"{protocol} judges by {need.words}, and no sample of {name_of(data)} has that: {need.take}."
         )
 
 
 def protocols_for(data: Sequence) -> list[str]:
     """The protocols that a dataset, opened by its name, has everything for."""
-    known = {what for what in HOLDS if any(map(HOLDS[what], data.records))}
+    known = {what for what, need in NEEDS.items() if any(map(need.holds, data.records))}
     asked = {"label", "masks"} if data.prompts is None else set()  # by the names of classes
     return [name for name, what in NEEDED.items() if what in known - asked]
 

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from ...clip import Clip
 from ...errors import UnknownName
-from ...sanity.randomization import Share
+from ...sanity.randomization import Share, share_of
 from ...sanity.runs import Band, interval_of
-from ...sanity.steps import count, ladder
 from .sanity import Sanity
 
 
@@ -62,10 +61,8 @@ class Falling:
 
 def falling(protocol: Sanity, frame: pd.DataFrame, clip: Clip, order: str) -> Falling:
     """The lines of one order, out of what `mmel.evaluate(protocol, ...)` gave for this model."""
-    every, whole = count(clip.model, ladder(clip, protocol.tower)), sum(p.numel() for p in clip.model.parameters())
     if order not in protocol.orders:
         raise UnknownName("order of this sanity check", order, protocol.orders)
     coming = protocol.rungs(clip)[order]
-    drawn = [count(clip.model, climb.drawn) for climb in coming]
-    shares = (Share(0.0, 0.0), *(Share(some / every, some / whole) for some in drawn))
+    shares = (Share(0.0, 0.0), *(share_of(clip, climb.drawn, protocol.tower) for climb in coming))
     return Falling(frame, protocol.states, order, ("trained", *(climb.step for climb in coming)), shares)

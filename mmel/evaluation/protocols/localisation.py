@@ -14,7 +14,7 @@ from ...clip import Clip, embed_text
 from ...errors import DatasetError
 from ...types import Window
 from ..protocol import Measurement, Row
-from .checking import HAVE, check_data, name_of
+from .checking import NEEDS, check_data, name_of
 from .finding import Named, judged_maps, named_by, objects_found, questions_of
 from .making import image_maps
 from .scoring import class_embeds
@@ -42,7 +42,8 @@ class Localisation:
     def prepare(self, clip: Clip, data) -> Asked:
         """The class ensembles of the dataset, which ask for things by name."""
         if getattr(data, "prompts", None) is None or getattr(data, "classes", None) is None:
-            raise DatasetError(f"localisation asks for classes by name, and {name_of(data)} has none: {HAVE['masks']}.")
+            take = NEEDS["masks"].take
+            raise DatasetError(f"localisation asks for classes by name, and {name_of(data)} has none: {take}.")
         check_data("localisation", data)
         return Asked(class_embeds(clip, data.prompts), {name: place for place, name in enumerate(data.classes)})
 

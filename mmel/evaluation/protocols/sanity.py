@@ -6,7 +6,7 @@ A step of a cascade is drawn once for all samples of a shard and all rows, and t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from ...methods import explain
 from ...methods.parts import grid_of, texts_of
 from ...sanity.gentler import entropy_rise, smoothed
 from ...sanity.likeness import SIMILARITIES, flat, on_grid
-from ...sanity.randomization import ORDERS, Climb, climbs, randomize
+from ...sanity.randomization import ORDERS, Climb, climbed, climbs
 from ...sanity.recognising import NEAREST, Gallery
 from ...sanity.steps import ladder
 from ...types import Example, Pairs
@@ -105,23 +105,11 @@ class Sanity:
                 look.see(clip, (seed,), fresh=f"state {seed}, rung 0")
         for order, rungs in state.climbs.items():
             for seed in self.states:
-                with closing(self._climbed(clip, order, rungs, seed)) as climbed:  # gives the weights back
-                    for rung in climbed:
+                with closing(climbed(clip, rungs, tower=self.tower, seed=seed)) as standing:  # gives the weights back
+                    for rung, _ in enumerate(standing, 1):
                         for look in looks:
                             look.see(clip, (order, seed), fresh=f"state {seed}, rung {rung}")
         return [look.findings() for look in looks]
-
-    def _climbed(self, clip: Clip, order: str, rungs: Sequence[Climb], seed: int) -> Iterator[int]:
-        """The number of each rung while the model stands on it; every step is drawn once, on top of those before."""
-        with ExitStack() as weights:
-            drawn = 0
-            for rung, climb in enumerate(rungs, 1):
-                if order == "independent":
-                    weights.close()  # the step before is as trained again
-                    drawn = 0
-                weights.enter_context(randomize(clip, climb.drawn[drawn:], tower=self.tower, seed=seed))
-                drawn = len(climb.drawn)
-                yield rung
 
 
 class State(NamedTuple):

@@ -18,7 +18,7 @@ from ...methods import METHODS
 from ...metrics import PROTOCOLS, auc, hits_at_k, step_auc
 from ...types import PLAIN
 from ..protocol import Measurement, Row
-from .checking import HAVE, check_data, check_protocol, name_of
+from .checking import NEEDS, check_data, check_protocol, name_of
 from .editing import Ask, Embedded, Question, cosines_of, embedded_curves
 from .making import image_maps
 from .scoring import PATHS, class_embeds, embed_pixels
@@ -146,7 +146,7 @@ class Table2:
 def classes_of(protocol: str, clip: Clip, data) -> Classes:
     """The class ensembles of a dataset. Raises `DatasetError` where it has no classes."""
     if getattr(data, "prompts", None) is None:
-        raise DatasetError(f"{protocol} asks for classes, and {name_of(data)} has none: {HAVE['label']}.")
+        raise DatasetError(f"{protocol} asks for classes, and {name_of(data)} has none: {NEEDS['label'].take}.")
     scale = float(clip.model.logit_scale.detach().exp())
     return Classes(class_embeds(clip, data.prompts), scale, getattr(data, "manifest", ""))
 

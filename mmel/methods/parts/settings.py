@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from numbers import Integral, Real
 from types import NoneType, UnionType
@@ -28,7 +28,7 @@ def check_kinds(method: str, annotated: Callable, settings: Mapping[str, object]
     """
     for name, value in settings.items():
         kinds = kinds_of(annotated).get(name, ())
-        if kinds and not any(_fits(value, kind) for kind in kinds):
+        if kinds and not any(fits(value, kind) for kind in kinds):
             raise BadSetting(
                 f"{name} of {method} is {' or '.join(map(_words, kinds))}; got {value!r} of type "
                 f"{type(value).__name__}."
@@ -56,10 +56,13 @@ def _is(value: object, number: type) -> bool:
     return isinstance(value, number) and not isinstance(value, bool)
 
 
-def _fits(value: object, kind: object) -> bool:
-    if _numbers(kind):
-        return isinstance(value, (tuple, list)) and all(_fits(each, get_args(kind)[0]) for each in value)
-    return KINDS[kind][1](value)
+def fits(value: object, hint: object) -> bool:
+    """Is a value one of the plain ones that an annotation names? Tensors and mappings are none."""
+    if get_origin(hint) in (Union, UnionType):
+        return any(fits(value, each) for each in get_args(hint))
+    if get_origin(hint) in (tuple, Sequence):
+        return isinstance(value, (tuple, list)) and all(fits(each, get_args(hint)[0]) for each in value)
+    return hint in KINDS and KINDS[hint][1](value)
 
 
 def _words(kind: object) -> str:
