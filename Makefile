@@ -17,6 +17,7 @@ RUN = $(PY) tools/run_notebooks.py --device $(DEVICE) --threads $(THREADS) --job
 BOOK = $(VENV)/bin/jupyter-book build . --path-output book --quiet -W -n --keep-going
 FRESH = book/_build/.fresh
 OTHERS = runs/others
+LONG = tests/test_paper.py# first: it takes minutes, and the others go on beside it
 PAGES = tests/test_book.py tests/test_live.py
 TWO = OMP_NUM_THREADS=$(THREADS) xargs -P 2  # processes at once, each with some of the names that it reads
 FORGET = { rm -rf book/_build; echo "The book did not build: see the warnings above." >&2; exit 1; }
@@ -72,7 +73,7 @@ serve: book
 
 test: $(STAMP)
 	$(if $(NOTEBOOKS),$(PY) tools/nbref.py check $(NOTEBOOKS))
-	printf '%s\n' $(filter-out $(PAGES),$(wildcard tests/test_*.py)) | $(TWO) -n 8 $(PY) -m pytest
+	printf '%s\n' $(LONG) $(filter-out $(LONG) $(PAGES),$(wildcard tests/test_*.py)) | $(TWO) -n 8 $(PY) -m pytest
 	printf '%s\n' $(NOTEBOOKS) | $(TWO) -n 4 $(PY) -m pytest --nbval-lax --nbval-current-env
 	@rm -rf book/_build
 	@$(MAKE) --no-print-directory book PROFILE=quick

@@ -177,7 +177,8 @@ def made(tmp_path_factory) -> Path:
 def run(root: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, ROOT / "tools/run_notebooks.py", "--profile", "paper-smoke", "--root", root]
     env = {**os.environ, "JUPYTER_PREFER_ENV_PATH": "1"}
-    return subprocess.run([*map(str, command), "--device", "cpu"], cwd=ROOT, capture_output=True, text=True, env=env)
+    options = ["--device", "cpu", "--jobs", "1"]  # a chapter with a ViT-B/32 holds up to 3.3 GB
+    return subprocess.run([*map(str, command), *options], cwd=ROOT, capture_output=True, text=True, env=env)
 
 
 def test_the_path_of_the_profile_end_to_end(made):
