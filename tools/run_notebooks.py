@@ -65,7 +65,8 @@ def plan(root: Path, profile: str, device: str, threads: int) -> list[Task]:
     notebooks = {path.stem: nbformat.read(path, 4) for path in sorted((root / "notebooks").glob("*.ipynb"))}
     path = root / "profiles" / f"{profile}.yaml"
     if "models" in (settings := read_profile(path)):
-        jobs, marks = own_jobs(settings, notebooks, device, root)
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:  # its models leave the memory with it
+            jobs, marks = apart.submit(own_jobs, settings, notebooks, device, root).result()
     else:
         chosen = profile_parameters(path, list(notebooks), device)
         jobs, marks = [paper.Job("", name, parameters) for name, parameters in chosen.items()], {}
