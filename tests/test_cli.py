@@ -15,6 +15,8 @@ from PIL import Image
 from toy import toy_clip
 
 import mmel.clip
+import mmel.data.opening  # it and the next keep the `load_clip` that they find: not the one of a test
+import mmel.evaluation.job
 from mmel import errors
 from mmel.cli import main, plan, work
 from mmel.methods import METHODS, explain
