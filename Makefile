@@ -17,7 +17,7 @@ RUN = $(PY) tools/run_notebooks.py --device $(DEVICE) --threads $(THREADS) --job
 BOOK = $(VENV)/bin/jupyter-book build . --path-output book --quiet -W -n --keep-going
 FRESH = book/_build/.fresh
 OTHERS = runs/others
-LONG = tests/test_paper.py# first: it takes minutes, and the others go on beside it
+LONG = tests/test_paper.py  # first: it takes minutes, and the others go on beside it
 PAGES = tests/test_book.py tests/test_live.py
 TWO = OMP_NUM_THREADS=$(THREADS) xargs -P 2  # processes at once, each with some of the names that it reads
 FORGET = { rm -rf book/_build; echo "The book did not build: see the warnings above." >&2; exit 1; }

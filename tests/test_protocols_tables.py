@@ -235,10 +235,10 @@ def test_cells_are_held_against_those_of_a_larger_run(tmp_path):
 
     many = {f"image {name}": {"a": cell(0.5, 0.1)} for name in "hcagbedf"}
     none = {column: {"a": cell(0.9, 0.1)} for column in many}
-    assert larger.held(many, none).apart == tuple(f"image {name}, a" for name in "abcdefgh")
+    assert larger.held(many, none).apart == tuple((f"image {name}", "a") for name in "abcdefgh")
     own = {"image drop": {"a": cell(0.5, 0.1), "b": cell(0.62, 0.1), "c": cell(0.9, 0.1), "only here": cell(0, 0)}}
     large = {"image drop": {name: cell(0.5, 0.05) for name in "abc"}, "text drop": {"a": cell(0, 0)}}
-    assert larger.held(own, large) == larger.Held(1, 2, 3, ("image drop, c",))
+    assert larger.held(own, large) == larger.Held(1, 2, 3, (("image drop", "c"),))
     assert held_lines(tmp_path)[0].startswith("table 1: a run (`make reproduce`)")
     (tmp_path / "runs" / "bundled").mkdir(parents=True)
     results = {notebook: {f"Table {number}": own} for number, notebook in LARGER.items()}
@@ -246,7 +246,8 @@ def test_cells_are_held_against_those_of_a_larger_run(tmp_path):
     larger.write_stored(tmp_path / "benchmarks" / "full" / "table2-bundled.json", "words", large)
     lines = held_lines(tmp_path)
     assert lines[0].startswith("table 1: the larger run") and "1 of 3 means" in lines[1]
-    assert lines[1].endswith("the intervals of 2 meet; apart: image drop, c")
+    assert lines[1].endswith("the intervals of 2 meet, not those of") and lines[2] == "    image drop: c"
+    assert lines[3].startswith("table 3: the larger run") and len(lines) == 4
 
 
 def test_every_sheet_says_everything():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import typer
@@ -78,9 +80,10 @@ def held_lines(sources: Path) -> list[str]:
         found = held(own, stored["columns"])
         lines.append(
             f"table {number}: {found.inside} of {found.total} means lie inside the intervals of the larger run "
-            f"({stored['run']}); the intervals of {found.meet} meet"
-            + "".join(f"; apart: {name}" for name in found.apart)
+            f"({stored['run']}); the intervals of {found.meet} meet" + (", not those of" if found.apart else "")
         )
+        for column, cells in groupby(found.apart, itemgetter(0)):
+            lines.append(f"    {column}: {', '.join(row for _, row in cells)}")
     return lines
 
 

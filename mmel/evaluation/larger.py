@@ -61,20 +61,20 @@ class Held(NamedTuple):
     inside: int  # cells whose mean lies within the larger run's interval
     meet: int  # cells whose interval meets the larger run's: fewer samples have wider ones
     total: int  # cells that both have
-    apart: tuple[str, ...]  # "column, row" of those that do not meet
+    apart: tuple[tuple[str, str], ...]  # column and row of those that do not meet
 
 
 def held(own: Mapping[str, Mapping], larger: Mapping[str, Mapping]) -> Held:
     """Compare two tables as `named_columns` writes them: column -> row -> mean, low, high, count."""
     inside, apart, pairs = 0, [], list(_shared(own, larger))
-    for name, here, there in pairs:
+    for column, row, here, there in pairs:
         inside += there["low"] <= here["mean"] <= there["high"]
         if here["high"] < there["low"] or there["high"] < here["low"]:
-            apart.append(name)
+            apart.append((column, row))
     return Held(inside, len(pairs) - len(apart), len(pairs), tuple(apart))
 
 
-def _shared(own: Mapping[str, Mapping], larger: Mapping[str, Mapping]) -> Iterator[tuple[str, Mapping, Mapping]]:
+def _shared(own: Mapping[str, Mapping], larger: Mapping[str, Mapping]) -> Iterator[tuple[str, str, Mapping, Mapping]]:
     for column in sorted(own.keys() & larger.keys()):
         for row in sorted(own[column].keys() & larger[column].keys()):
-            yield f"{column}, {row}", own[column][row], larger[column][row]
+            yield column, row, own[column][row], larger[column][row]
