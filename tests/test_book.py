@@ -162,6 +162,16 @@ def test_pictures_keep_their_colours_in_the_dark(browser, site):
     page.close()
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_wide_tables_first_column_hides_what_is_scrolled_beneath_it(browser, site, theme):
+    page, _ = open_page(browser, site + "executed/13_table3.html", theme, site)
+    cells = page.locator(".pst-scrollable-table-container tr > :first-child")
+    grounds = cells.evaluate_all("found => found.map(cell => cell.tagName + getComputedStyle(cell).backgroundColor)")
+    page.close()
+    assert {ground[:2] for ground in grounds} == {"TH", "TD"}
+    assert not [ground for ground in grounds if "rgba" in ground]  # a see-through one has an alpha
+
+
 def test_the_watch_sees_what_is_wrong(browser, site):
     """The checks above can fail: another host, a missing file, a broken script, a picture without text."""
     page, watch = open_page(browser, site + "book/intro.html", "light", site)
