@@ -119,8 +119,9 @@ def tiny_job(count: int, rows: Sequence[Row] = ROWS, *, broken=(), pause: float 
     return Job(Tiny(pause), tuple(rows), more.pop("model", None) or tiny_clip(), Pictures(count, broken, side), **more)
 
 
-def run_in_child(out: Path, count: int, pause: float, shard_size: int) -> None:
-    """A whole run, for a process that may be killed."""
+def run_in_child(out: Path, log: Path, count: int, pause: float, shard_size: int) -> None:
+    """A whole run, for a process that may be killed; its server keeps the environment of the first test that asked."""
+    os.environ[LOG] = str(log)
     run(tiny_job(count, pause=pause), out, Plan(shard_size=shard_size, resamples=200))
 
 

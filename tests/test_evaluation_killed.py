@@ -43,14 +43,14 @@ def children(monkeypatch):
 def test_killed_at_random_points_it_goes_on_and_gives_the_same_bytes(tmp_path, log, children):
     draw = random.Random(0)
     for _ in range(4):
-        child = children.Process(target=run_in_child, args=(tmp_path / "killed", COUNT, PAUSE, SIZE))
+        child = children.Process(target=run_in_child, args=(tmp_path / "killed", log, COUNT, PAUSE, SIZE))
         child.start()
         wait_for(len(begun(log)) + draw.randint(1, 9), log)
         time.sleep(draw.uniform(0, 0.03))
         os.kill(child.pid, signal.SIGKILL)
         child.join()
         assert child.exitcode == -signal.SIGKILL
-    child = children.Process(target=run_in_child, args=(tmp_path / "killed", COUNT, PAUSE, SIZE))
+    child = children.Process(target=run_in_child, args=(tmp_path / "killed", log, COUNT, PAUSE, SIZE))
     child.start()
     child.join()
     assert child.exitcode == 0
